@@ -1,0 +1,1 @@
+"""Plugins that MLflow loads in training programs, and the functions authors call."""

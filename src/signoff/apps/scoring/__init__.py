@@ -1,0 +1,1 @@
+"""Batch programs that score with a released version."""

@@ -1,0 +1,1 @@
+"""Conformance: what a run or experiment lacks against the standard."""

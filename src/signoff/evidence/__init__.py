@@ -1,0 +1,1 @@
+"""Evidence: decisions as signed statements, and the log that remembers them."""

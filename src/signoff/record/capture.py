@@ -1,0 +1,43 @@
+"""Names of the tags that run capture writes, and where else the same fact may stand.
+
+These tags are for people and for conformance; a release decision never trusts one of them.
+"""
+
+from signoff.record.run import RunRecord
+
+USE_CASE = "signoff.use_case"
+OWNER = "signoff.owner"
+CONTRIBUTOR = "signoff.contributor"
+GIT_COMMIT = "signoff.git.commit"
+GIT_BRANCH = "signoff.git.branch"
+GIT_DIRTY = "signoff.git.dirty"
+ENVIRONMENT = "signoff.environment"
+PIPELINE = "signoff.pipeline"
+ENTRY_POINT = "signoff.entry_point"
+PYTHON = "signoff.python"
+RUNTIME = "signoff.runtime"
+ENVIRONMENT_DIGEST = "signoff.environment.digest"
+STANDARD_VERSION = "signoff.standard.version"
+STANDARD_DIGEST = "signoff.standard.digest"
+PLATFORM_PREFIX = "signoff.platform."
+
+ENVIRONMENT_ARTIFACT = "environment/requirements.txt"
+"""Path of the frozen package list among a run's artifacts."""
+EVIDENCE_FOLDER = "evidence"
+"""Folder of what `signoff.log_evidence` logs."""
+
+ELSEWHERE = {
+    GIT_COMMIT: ("mlflow.source.git.commit", "mlflow.databricks.gitRepoCommit"),
+    GIT_BRANCH: ("mlflow.source.git.branch", "mlflow.databricks.gitRepoReference"),
+    ENTRY_POINT: ("mlflow.source.name",),
+    CONTRIBUTOR: ("mlflow.user",),
+}
+"""Tags of MLflow's own that carry the same fact."""
+
+
+def fact(run: RunRecord, tag: str) -> str | None:
+    """The tag's value, or that of the same fact elsewhere; None when the run does not say."""
+    for name in (tag, *ELSEWHERE.get(tag, ())):
+        if value := run.tags.get(name):
+            return value
+    return None

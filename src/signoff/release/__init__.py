@@ -1,0 +1,1 @@
+"""Release: may this person propose, approve, promote, roll back?"""

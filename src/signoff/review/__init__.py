@@ -1,0 +1,1 @@
+"""Review: looking back from a production model to everything it rests on."""
