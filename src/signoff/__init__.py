@@ -1,1 +1,36 @@
-"""Signoff makes MLflow safe to release from."""
+"""Signoff makes MLflow safe to release from.
+
+What training code calls:
+
+    log_dataset    say which data a run used, with a digest of its bytes
+    log_evidence   attach what only the author knows, such as why the threshold is what it is
+
+Each function's module is imported on first use, so that ``import signoff`` costs nothing.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from signoff.apps.client.datasets import log_dataset
+    from signoff.apps.client.evidence import log_evidence
+
+__all__ = ["log_dataset", "log_evidence"]
+
+# A public function is one line here, one import above and one name in __all__.
+_MODULES = {
+    "log_dataset": "signoff.apps.client.datasets",
+    "log_evidence": "signoff.apps.client.evidence",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -51,3 +51,23 @@ class ConformanceReport:
     def verdict(self) -> Literal["conforms", "does not conform"]:
         """Whether nothing blocks."""
         return "does not conform" if any(f.severity == "block" for f in self.findings) else "conforms"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Audit:
+    """What one `signoff check` looked at.
+
+    Attributes:
+        reports: one per use case.
+        experiments: findings on experiments: outside every boundary, or named after a person or a date.
+    """
+
+    reports: tuple[ConformanceReport, ...]
+    experiments: tuple[Finding, ...] = ()
+
+    @property
+    def verdict(self) -> Literal["conforms", "does not conform"]:
+        """Whether nothing blocks anywhere."""
+        blocked = any(finding.severity == "block" for finding in self.experiments)
+        refused = any(report.verdict == "does not conform" for report in self.reports)
+        return "does not conform" if blocked or refused else "conforms"

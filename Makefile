@@ -1,0 +1,67 @@
+# make demo        the weekly churn example, end to end (Python 3.11, pip, make and git are all it needs)
+# make test        all tiers: unit, integration (real server, PostgreSQL), heavy
+# make unit        the unit tests alone
+# make lint        ruff, mypy strict, import-linter
+# make bench NAME=churn_story
+# make docs        run the examples of README and docs
+# make lock        pin the dependencies anew
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := true
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit integration heavy lint bench docs lock clean
+
+help:
+	@sed -n 's/^# \(make.*\)/  \1/p' Makefile
+
+# Two stamps: what runs Signoff, and what develops it. Each is made anew when its lock file changes.
+$(VENV)/run.stamp: requirements/run.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null \
+	  || { echo "make: Python 3.11 is needed as '$(PYTHON)'; name yours with: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 2; }
+	@test -x $(BIN)/python || { echo "== making $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "== installing what Signoff needs, pinned with hashes (about a minute)"
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/run.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp requirements/dev.lock
+	@echo "== installing what developing Signoff needs, pinned with hashes"
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.lock
+	@touch $@
+
+demo: $(VENV)/run.stamp
+	@$(BIN)/python examples/churn/demo.py $(ARGS)
+
+test: $(VENV)/dev.stamp
+	@$(BIN)/python tests/tiers.py unit integration heavy
+
+unit integration heavy: $(VENV)/dev.stamp
+	@$(BIN)/python tests/tiers.py $@
+
+lint: $(VENV)/dev.stamp
+	@echo "== ruff"; $(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
+	@echo "== mypy"; $(BIN)/mypy
+	@echo "== import-linter"; $(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/run.stamp
+	@test -n "$(NAME)" || { echo "make bench NAME=…: one of" $(basename $(notdir $(wildcard benchmarks/*.py))); exit 2; }
+	@$(BIN)/python benchmarks/$(NAME).py $(ARGS)
+
+docs: $(VENV)/dev.stamp
+	@$(BIN)/python -m pytest -q tests/integration/test_docs.py
+
+# Lock files carry hashes and no index address, so they install from any registry.
+lock:
+	@$(PYTHON) -m venv .cache/lock && .cache/lock/bin/pip install --quiet uv
+	.cache/lock/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+	  pyproject.toml --group build -o requirements/run.lock
+	.cache/lock/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+	  pyproject.toml --group build --group dev -c requirements/run.lock -o requirements/dev.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,323 @@
+"""Statements and the audit log in three tables of an SQL database, through plain DBAPI.
+
+SQLAlchemy and Alembic are imported only to make the tables: commands that read stay quick to start.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from signoff.adapters.ledger_sql.address import Address, SqliteAddress, parse_address
+from signoff.adapters.ledger_sql.connection import (
+    DbapiConnection,
+    Session,
+    Value,
+    read_session,
+    write_session,
+)
+from signoff.adapters.ledger_sql.schema import has_ledger, has_table, migrate, no_ledger
+from signoff.errors import EvidenceError, StoreError
+from signoff.evidence.audit import LogRow, StatementRow, StoredLedger
+from signoff.evidence.dsse import Envelope
+from signoff.evidence.ledger import Entry, LedgerWriter, LoggedEntry, LogHead
+from signoff.evidence.log_entry import entry_bytes, parse_entry
+from signoff.evidence.merkle import EMPTY_ROOT, Frontier, leaf_hash
+from signoff.evidence.statement import StatementKind
+from signoff.record.digest import Digest
+
+_EMPTY_HEAD = LogHead(size=0, root=Digest(EMPTY_ROOT.hex()))
+
+
+class SqlLedger:
+    """The ledger of one database; holds no connection between calls, so threads and forks may share it.
+
+    A database without the ledger's tables reads as an empty ledger and cannot be written.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self._address: Address = parse_address(uri)
+
+    @property
+    def where(self) -> str:
+        """The address for messages: no password, no options."""
+        return self._address.shown
+
+    @classmethod
+    def create(cls, uri: str, *, standalone: bool = False) -> "SqlLedger":
+        """The ledger at this address, its tables made when they are missing; see ``migrate``."""
+        ledger = cls(uri)
+        ledger.migrate(standalone=standalone)
+        return ledger
+
+    def migrate(self, *, standalone: bool = False) -> None:
+        """Make the tables, or bring them to the newest revision; does nothing when they are up to date.
+
+        Args:
+            standalone: the database is the ledger's own; else it must hold MLflow's tables already, because
+                MLflow sets up its own only in a database that is empty.
+
+        Raises:
+            StoreError: MLflow's tables are not there, or the database refuses.
+        """
+        if standalone:
+            _make_file(self._address)
+        else:
+            with read_session(self._address) as session:
+                if not has_table(session, "experiments"):
+                    raise StoreError(
+                        "MLflow's own tables are not there yet, and must come first",
+                        where=self.where,
+                        hint="start MLflow on this store once, or run: mlflow db upgrade <store uri>",
+                    )
+        migrate(self._address)
+
+    def exists(self) -> bool:
+        """Whether the database holds a ledger; a database file that is not there yet holds none."""
+        if isinstance(self._address, SqliteAddress) and not self._address.path.exists():
+            return False
+        with read_session(self._address) as session:
+            return has_ledger(session)
+
+    @contextmanager
+    def transaction(self) -> Iterator[LedgerWriter]:
+        """One write transaction; commits at the end of the block, rolls back on an exception.
+
+        Raises:
+            StoreError: there is no ledger, or the database cannot be reached or written.
+        """
+        with write_session(self._address) as session:
+            if not has_ledger(session):
+                raise no_ledger(self.where)
+            yield _SqlLedgerWriter(session=session)
+
+    @staticmethod
+    def writer_on(connection: DbapiConnection) -> LedgerWriter:
+        """A writer inside a transaction that somebody else opened and will commit or roll back.
+
+        Args:
+            connection: the driver's connection; of an SQLAlchemy session ``session.connection().connection
+                .driver_connection``, after its last flush.
+
+        Raises:
+            StoreError: another driver, or a database without ledger.
+        """
+        session = Session.around(connection, "the database of this transaction")
+        if not has_ledger(session):
+            raise no_ledger(session.shown)
+        return _SqlLedgerWriter(session=session)
+
+    def get(self, statement: Digest) -> Envelope | None:
+        """The statement by its id.
+
+        Raises:
+            EvidenceError: the stored bytes do not have that digest.
+        """
+        with self._reading() as session:
+            found = (
+                []
+                if session is None
+                else session.rows(
+                    "SELECT id, kind, envelope FROM signoff_statement WHERE id = ?", (str(statement),)
+                )
+            )
+        return _read_envelope(*found[0]) if found else None
+
+    def find(
+        self,
+        *,
+        use_case: str,
+        kind: StatementKind | None = None,
+        version: str | None = None,
+        run_id: str | None = None,
+    ) -> tuple[Envelope, ...]:
+        """Statements with that index, oldest first; names that are None do not narrow the search.
+
+        Raises:
+            EvidenceError: a stored statement is not what it is filed under.
+        """
+        wanted = {"use_case": use_case, "kind": kind, "version": version, "run_id": run_id}
+        given = {name: value for name, value in wanted.items() if value is not None}
+        condition = " AND ".join(f"{name} = ?" for name in given)
+        statement = f"SELECT id, kind, envelope FROM signoff_statement WHERE {condition} ORDER BY seq"  # noqa: S608
+        with self._reading() as session:
+            found = [] if session is None else session.rows(statement, tuple(given.values()))
+        return tuple(_read_envelope(*row) for row in found)
+
+    def head(self) -> LogHead:
+        """The log's head now."""
+        with self._reading() as session:
+            return _EMPTY_HEAD if session is None else _read_head(session)[0]
+
+    def entries(self, *, use_case: str | None = None, last: int | None = None) -> tuple[LoggedEntry, ...]:
+        """Entries in order; the last so many of a use case or of all.
+
+        Raises:
+            EvidenceError: a stored entry is malformed.
+        """
+        condition, values = ("WHERE use_case = ?", [use_case]) if use_case is not None else ("", [])
+        bound: list[Value] = [*values]
+        limit = ""
+        if last is not None:
+            limit = "LIMIT ?"
+            bound.append(last)
+        statement = f"SELECT idx, entry FROM signoff_log {condition} ORDER BY idx DESC {limit}"  # noqa: S608
+        with self._reading() as session:
+            found = [] if session is None else session.rows(statement, bound)
+        return tuple(
+            LoggedEntry(index=index, entry=parse_entry(_bytes(entry))) for index, entry in reversed(found)
+        )
+
+    def stored(self) -> StoredLedger:
+        """Everything as stored, in one snapshot, unchecked: for the audit.
+
+        Raises:
+            StoreError: there is no ledger.
+        """
+        with self._reading() as session:
+            if session is None:
+                raise no_ledger(self.where)
+            head, frontier = _read_head(session)
+            log = session.rows("SELECT idx, entry, leaf, use_case FROM signoff_log ORDER BY idx")
+            statements = session.rows("SELECT id, envelope FROM signoff_statement ORDER BY seq")
+        return StoredLedger(
+            rows=tuple(
+                LogRow(index=index, entry=_bytes(entry), leaf=_bytes(leaf), use_case=use_case)
+                for index, entry, leaf, use_case in log
+            ),
+            head=head,
+            frontier=frontier,
+            statements=tuple(StatementRow(id=name, envelope=text) for name, text in statements),
+        )
+
+    @contextmanager
+    def _reading(self) -> Iterator[Session | None]:
+        """A read session; None when the database has no ledger."""
+        with read_session(self._address) as session:
+            yield session if has_ledger(session) else None
+
+
+def open_ledger(uri: str, *, create: bool = False) -> SqlLedger:
+    """The ledger of a store.
+
+    Args:
+        uri: the database of MLflow's store.
+        create: make the tables when they are missing; for commands that write.
+
+    Raises:
+        StoreError: the database cannot be reached; with ``create``, MLflow's tables are not there.
+    """
+    ledger = SqlLedger(uri)
+    if create and not ledger.exists():
+        return SqlLedger.create(uri)
+    return ledger
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _SqlLedgerWriter:
+    """Writes on a session; the head's row is locked first, so that writers queue and no index is given twice."""
+
+    session: Session
+
+    def put(self, envelope: Envelope, *, use_case: str, version: str | None, run_id: str | None) -> Digest:
+        _lock_head(self.session)
+        kept = self.session.rows(
+            "SELECT use_case, version, run_id, envelope FROM signoff_statement WHERE id = ?",
+            (str(envelope.id),),
+        )
+        if not kept:
+            self.session.rows(
+                "INSERT INTO signoff_statement (id, kind, use_case, version, run_id, envelope)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (str(envelope.id), envelope.statement.kind, use_case, version, run_id, envelope.to_json()),
+            )
+            return envelope.id
+        index = _merged_index(envelope.id, kept[0][:3], (use_case, version, run_id))
+        merged = Envelope.from_json(kept[0][3])
+        if merged.id != envelope.id:
+            raise EvidenceError("the stored bytes of this statement were changed", where=str(envelope.id))
+        for signature in envelope.signatures:
+            merged = merged.with_signature(signature)
+        self.session.rows(
+            "UPDATE signoff_statement SET version = ?, run_id = ?, envelope = ? WHERE id = ?",
+            (*index[1:], merged.to_json(), str(envelope.id)),
+        )
+        return envelope.id
+
+    def append(self, entry: Entry) -> int:
+        data = entry_bytes(entry)
+        _lock_head(self.session)
+        head, stored_frontier = _read_head(self.session)
+        frontier = Frontier.from_bytes(stored_frontier)
+        if frontier.size != head.size or frontier.root().hex() != head.root.hex:
+            raise EvidenceError(
+                "the head of the audit log was changed; nothing is appended to it",
+                where=self.session.shown,
+                hint="signoff admin audit --verify",
+            )
+        leaf = leaf_hash(data)
+        frontier = frontier.append(leaf)
+        self.session.rows(
+            "INSERT INTO signoff_log (idx, use_case, entry, leaf) VALUES (?, ?, ?, ?)",
+            (head.size, entry.use_case, data, leaf),
+        )
+        self.session.rows(
+            "UPDATE signoff_head SET size = ?, root = ?, frontier = ? WHERE id = 1",
+            (frontier.size, f"sha256:{frontier.root().hex()}", frontier.to_bytes()),
+        )
+        return head.size
+
+
+def _lock_head(session: Session) -> None:
+    if session.dialect == "sqlite":
+        # In a transaction that was opened elsewhere this first write takes the lock that BEGIN IMMEDIATE takes.
+        session.rows("UPDATE signoff_head SET size = size WHERE id = 1")
+    else:
+        session.rows("SELECT id FROM signoff_head WHERE id = 1 FOR UPDATE")
+
+
+def _read_head(session: Session) -> tuple[LogHead, bytes]:
+    found = session.rows("SELECT size, root, frontier FROM signoff_head WHERE id = 1")
+    if not found:
+        raise EvidenceError("the head of the audit log is gone", where=session.shown)
+    size, root, frontier = found[0]
+    return LogHead(size=size, root=Digest.parse(str(root))), _bytes(frontier)
+
+
+def _read_envelope(name: str, kind: str, text: str) -> Envelope:
+    envelope = Envelope.from_json(text)
+    if str(envelope.id) != name or envelope.statement.kind != kind:
+        raise EvidenceError(
+            "the stored bytes are not the statement that they are filed under",
+            where=name,
+            hint="signoff admin audit --verify",
+        )
+    return envelope
+
+
+def _merged_index(
+    statement: Digest, kept: tuple[str, str | None, str | None], given: tuple[str, str | None, str | None]
+) -> tuple[str, str | None, str | None]:
+    """The index with names filled in that were still open; a statement is never filed under two names."""
+    for old, new in zip(kept, given, strict=True):
+        if old is not None and new is not None and old != new:
+            raise EvidenceError(
+                f"this statement is kept for {old}; it cannot also be for {new}", where=str(statement)
+            )
+    use_case, version, run_id = (
+        old if old is not None else new for old, new in zip(kept, given, strict=True)
+    )
+    return use_case or "", version, run_id
+
+
+def _bytes(value: object) -> bytes:
+    """A stored value as bytes; SQLite keeps any type in any column, and what is no bytes fails its check later."""
+    return bytes(value) if isinstance(value, bytes | memoryview) else str(value).encode()
+
+
+def _make_file(address: Address) -> None:
+    """An empty database file for a ledger of its own; SQLite takes an empty file for an empty database."""
+    if isinstance(address, SqliteAddress):
+        try:
+            address.path.touch()
+        except OSError as error:
+            raise StoreError(f"the file cannot be made: {error.strerror}", where=address.shown) from error

@@ -1,0 +1,227 @@
+"""A model's files on disk: copied, hashed, checked for formats that run code, and only then loaded.
+
+The order is the safety: files are copied to a private folder, the copy is hashed, the caller compares the
+digest, and the copy is loaded. Whatever rewrites the original in between changes nothing that is loaded.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+from urllib.parse import unquote, urlparse
+
+from signoff.errors import ModelError, StoreError
+from signoff.record.digest import Digest, FileDigest, folder_digest
+from signoff.record.mlmodel import read_mlmodel
+from signoff.record.schema import SchemaRecord
+
+MLMODEL = "MLmodel"
+_SAFE_LOADERS = {
+    "mlflow.sklearn": (".skops",),
+    "mlflow.lightgbm": (".lgb", ".txt"),
+    "mlflow.xgboost": (".ubj", ".json", ".xgb"),
+    "mlflow.catboost": (".cb",),
+    "mlflow.onnx": (".onnx",),
+}
+"""MLflow loaders, and the suffixes of model files that they read without running what is inside."""
+
+_TRUSTED_TYPES = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
+"""Types beyond skops' own list that a model file may name: no code runs on loading this one, but a file made
+by an attacker could crash the process, which ends the command without a verdict."""
+
+
+class Download(Protocol):
+    """Copies a remote artifact folder into a local one."""
+
+    def __call__(self, uri: str, into: Path) -> None:
+        """Copy what is at the URI into the folder."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelFolder:
+    """A private copy of a model's files.
+
+    Attributes:
+        path: the folder.
+        digest: of all files in it.
+        files: each file with its digest.
+        mlmodel: the parsed MLmodel file.
+    """
+
+    path: Path
+    digest: Digest
+    files: tuple[FileDigest, ...]
+    mlmodel: Mapping[str, Any]
+
+    @property
+    def inputs(self) -> SchemaRecord:
+        """The signature's input columns.
+
+        Raises:
+            ModelError: the model has no signature, or one of tensors without names.
+        """
+        schema = read_mlmodel((self.path / MLMODEL).read_bytes()).inputs
+        if schema is None or not schema.columns:
+            raise ModelError(
+                "the model has no signature",
+                where=str(self.mlmodel.get("artifact_path", "model")),
+                hint="log it with signature=mlflow.models.infer_signature(X, model.predict(X)) and input_example=X.head()",
+            )
+        return schema
+
+    @property
+    def loader(self) -> str:
+        """The MLflow module that loads it."""
+        function = (self.mlmodel.get("flavors") or {}).get("python_function") or {}
+        return str(function.get("loader_module", ""))
+
+    @property
+    def model_file(self) -> Path:
+        """The file that holds the model itself."""
+        flavors = self.mlmodel.get("flavors") or {}
+        function = flavors.get("python_function") or {}
+        return self.path / str(function.get("model_path") or function.get("data") or ".")
+
+
+def copy_model(uri: str, into: Path, *, download: Download) -> ModelFolder:
+    """Copy a model's files and hash the copy.
+
+    Args:
+        uri: where its artifacts are: a local path, a ``file:`` URI, or what ``download`` understands.
+        into: an empty private folder.
+        download: fetches remote artifacts.
+
+    Raises:
+        StoreError: the files are not there.
+        ModelError: the folder holds no readable MLmodel file, or a link.
+    """
+    local = _local_path(uri)
+    if local is None:
+        download(uri, into)
+    else:
+        if not local.is_dir():
+            raise StoreError(
+                "the model's files are not there", where=str(local), hint="were the run's artifacts deleted?"
+            )
+        shutil.copytree(local, into, dirs_exist_ok=True, symlinks=True)
+    files = hash_folder(into)
+    return ModelFolder(path=into, digest=folder_digest(files), files=files, mlmodel=_read_mlmodel(into))
+
+
+def _local_path(uri: str) -> Path | None:
+    parsed = urlparse(uri)
+    if parsed.scheme == "file":
+        return Path(unquote(parsed.path))
+    return Path(uri) if parsed.scheme == "" else None
+
+
+def hash_folder(folder: Path) -> tuple[FileDigest, ...]:
+    """Digests of all files below a folder, by path.
+
+    Raises:
+        ModelError: something in it is a link: its bytes are elsewhere and cannot be vouched for.
+    """
+    found: list[FileDigest] = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink():
+            raise ModelError("a link among the model's files", where=path.relative_to(folder).as_posix())
+        if path.is_file():
+            with path.open("rb") as file:
+                digest = Digest(hashlib.file_digest(file, "sha256").hexdigest())
+            found.append(
+                FileDigest(path=path.relative_to(folder).as_posix(), size=path.stat().st_size, digest=digest)
+            )
+    return tuple(found)
+
+
+def _read_mlmodel(folder: Path) -> Mapping[str, Any]:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    path = folder / MLMODEL
+    if not path.is_file():
+        raise ModelError(
+            "the folder holds no MLmodel file", hint="log the model with mlflow.<flavor>.log_model"
+        )
+    try:
+        document = YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ModelError("the MLmodel file is not readable YAML") from error
+    if not isinstance(document, dict):
+        raise ModelError("the MLmodel file is not a mapping")
+    return document
+
+
+def refuse_unsafe(model: ModelFolder, *, pickle: Literal["refused", "allowed"]) -> None:
+    """Refuse formats whose loading runs code from the file, unless the standard allows them.
+
+    Raises:
+        ModelError: the model would have to be unpickled, or brings code of its own.
+    """
+    if pickle == "allowed":
+        return
+    suffixes = _SAFE_LOADERS.get(model.loader)
+    hint = (
+        'log it in a safe format, such as mlflow.sklearn.log_model(…, serialization_format="skops"),'
+        " or set `gate: {pickle: allowed}` for this use case in the standard"
+    )
+    if suffixes is None:
+        raise ModelError(
+            f"loading a model with {model.loader or 'no known loader'} may run code from its files",
+            where=str(model.mlmodel.get("model_id") or model.model_file.name),
+            hint=hint,
+        )
+    if model.model_file.suffix not in suffixes:
+        raise ModelError(
+            f"{model.model_file.name} is in a format that runs code when it is loaded",
+            where=model.loader,
+            hint=hint,
+        )
+    code = next((f.path for f in model.files if f.path.endswith((".py", ".so", ".pkl", ".pickle"))), None)
+    if code is not None:
+        raise ModelError("the model brings code of its own", where=code, hint=hint)
+
+
+def open_model(model: ModelFolder, *, pickle: Literal["refused", "allowed"]) -> Callable[[str, Any], Any]:
+    """Load a model whose digest the caller has compared.
+
+    Returns:
+        ``call(method, frame)`` where method is predict or predict_proba; raises AttributeError when the
+        model has no such method.
+
+    Raises:
+        ModelError: its format is refused, or it does not load.
+    """
+    refuse_unsafe(model, pickle=pickle)
+    try:
+        loaded = _load(model)
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(f"the model does not load: {type(error).__name__}: {error}") from error
+
+    def call(method: str, frame: Any) -> Any:
+        return getattr(loaded, method)(frame)
+
+    return call
+
+
+def _load(model: ModelFolder) -> Any:
+    if model.loader == "mlflow.sklearn" and model.model_file.suffix == ".skops":
+        import skops.io
+
+        # MLflow would trust whatever types the model's own MLmodel file lists; only ours are trusted.
+        found = skops.io.get_untrusted_types(file=model.model_file)
+        refused = sorted(set(found) - set(_TRUSTED_TYPES))
+        if refused:
+            raise ModelError(
+                f"the model file names types that are not trusted: {', '.join(refused)}",
+                where=model.model_file.name,
+                hint="build the model from scikit-learn, NumPy and SciPy types only",
+            )
+        return skops.io.load(model.model_file, trusted=list(found))
+    import mlflow.pyfunc
+
+    return mlflow.pyfunc.load_model(str(model.path))

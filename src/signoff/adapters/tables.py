@@ -1,0 +1,236 @@
+"""Tables on disk: Parquet and CSV files, and Delta tables. Read whole, with a digest of their bytes."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signoff.errors import DataError
+from signoff.gate.model import EvaluationTable, FloatArray, IntArray, StrArray
+from signoff.record.digest import Digest, FileDigest, folder_digest
+from signoff.record.schema import ColumnRecord, SchemaRecord
+from signoff.standard.model import EvaluationRecipe
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """A table in memory.
+
+    Attributes:
+        path: where it was read.
+        frame: a pandas DataFrame.
+        digest: of the file's bytes, or of a Delta table's active files.
+        schema: its columns in MLflow's type names.
+        version: version of a Delta table; None for files.
+    """
+
+    path: Path
+    frame: Any
+    digest: Digest
+    schema: SchemaRecord
+    version: int | None
+
+
+def read_table(path: Path) -> Table:
+    """Read a Parquet or CSV file or a Delta table.
+
+    Raises:
+        DataError: it is missing, empty or unreadable.
+    """
+    if not path.exists():
+        raise DataError(
+            "the table is not there", where=str(path), hint="write it, or correct its path in the standard"
+        )
+    try:
+        table = _read_delta(path) if path.is_dir() else _read_file(path)
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(
+            f"the table cannot be read: {type(error).__name__}: {error}", where=str(path)
+        ) from error
+    if len(table.frame) == 0:
+        raise DataError("the table has no rows", where=str(path))
+    return table
+
+
+def _read_file(path: Path) -> Table:
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if path.suffix == ".parquet":
+        arrow = pq.read_table(path)
+    elif path.suffix == ".csv":
+        arrow = pa.Table.from_pandas(pd.read_csv(path), preserve_index=False)
+    else:
+        raise DataError("only .parquet and .csv files and Delta tables are read", where=str(path))
+    with path.open("rb") as file:
+        digest = Digest(hashlib.file_digest(file, "sha256").hexdigest())
+    return Table(
+        path=path, frame=arrow.to_pandas(), digest=digest, schema=_schema(arrow.schema), version=None
+    )
+
+
+def _read_delta(path: Path) -> Table:
+    import pyarrow as pa
+    from deltalake import DeltaTable
+
+    table = DeltaTable(str(path))
+    names = sorted(Path(uri.removeprefix("file://")) for uri in table.file_uris())
+    files = []
+    for name in names:
+        with name.open("rb") as file:
+            digest = Digest(hashlib.file_digest(file, "sha256").hexdigest())
+        relative = name.relative_to(path.resolve()) if name.is_absolute() else name
+        files.append(FileDigest(path=relative.as_posix(), size=name.stat().st_size, digest=digest))
+    arrow = pa.table(table.to_pyarrow_table())
+    return Table(
+        path=path,
+        frame=arrow.to_pandas(),
+        digest=folder_digest(files),
+        schema=_schema(arrow.schema),
+        version=table.version(),
+    )
+
+
+def table_schema(path: Path) -> SchemaRecord:
+    """The columns of a table; only a CSV file is read whole for it.
+
+    Raises:
+        DataError: it is missing or unreadable.
+    """
+    import pyarrow.parquet as pq
+
+    if path.suffix == ".parquet" and path.is_file():
+        try:
+            return _schema(pq.read_schema(path))
+        except Exception as error:
+            raise DataError(f"the table cannot be read: {error}", where=str(path)) from error
+    return read_table(path).schema
+
+
+def _schema(schema: Any) -> SchemaRecord:
+    return SchemaRecord(
+        columns=tuple(
+            ColumnRecord(name=f.name, type=_type_name(f.type), required=not f.nullable) for f in schema
+        )
+    )
+
+
+def _type_name(arrow_type: Any) -> str:
+    import pyarrow.types as t
+
+    if t.is_dictionary(arrow_type):
+        return _type_name(arrow_type.value_type)
+    names = (
+        (t.is_boolean, "boolean"),
+        (t.is_int64, "long"),
+        (t.is_uint32, "long"),
+        (t.is_integer, "integer"),
+        (t.is_float64, "double"),
+        (t.is_floating, "float"),
+        (t.is_string, "string"),
+        (t.is_large_string, "string"),
+        (t.is_temporal, "datetime"),
+        (t.is_binary, "binary"),
+    )
+    return next((name for test, name in names if test(arrow_type)), str(arrow_type))
+
+
+def evaluation_table(
+    table: Table, recipe: EvaluationRecipe, *, slice_columns: Iterable[str], classes: bool
+) -> EvaluationTable:
+    """The rows that a gate judges on.
+
+    Args:
+        table: the table as read.
+        recipe: which columns are what.
+        slice_columns: columns that slices are made of.
+        classes: whether the label is one of two classes; otherwise it is a number.
+
+    Raises:
+        DataError: a column is missing, a label is missing or not usable, or rows repeat a key.
+    """
+    where = str(table.path)
+    columns = list(dict.fromkeys(slice_columns))
+    named = [recipe.label, *columns, *(c for c in (recipe.row_key, recipe.cluster) if c is not None)]
+    missing = [name for name in named if name not in table.frame.columns]
+    if missing:
+        raise DataError(
+            f"column{'s' if len(missing) > 1 else ''} {', '.join(missing)} not in the evaluation table",
+            where=where,
+            hint=f"it has: {', '.join(str(c) for c in table.frame.columns)}",
+        )
+    label = table.frame[recipe.label]
+    absent = int(label.isna().sum())
+    if absent:
+        raise DataError(f"{absent} of {len(label)} labels in {recipe.label!r} are missing", where=where)
+    truth = _two_classes(label, recipe, where) if classes else _number_label(label, recipe, where)
+    _refuse_repeated_keys(table, recipe)
+    return EvaluationTable(
+        digest=table.digest,
+        truth=truth,
+        slices={name: _as_text(table.frame[name]) for name in columns},
+        clusters=None
+        if recipe.cluster is None
+        else _codes(table.frame[recipe.cluster], recipe.cluster, where),
+    )
+
+
+def _two_classes(label: Any, recipe: EvaluationRecipe, where: str) -> FloatArray:
+    values = sorted(label.unique().tolist(), key=str)
+    shown = ", ".join(repr(v) for v in values[:5])
+    if recipe.positive is not None and recipe.positive not in values:
+        raise DataError(f"no row has the positive label {recipe.positive!r}; labels are {shown}", where=where)
+    if len(values) == 1:
+        raise DataError(f"all labels are {shown}: one class cannot be judged", where=where)
+    if len(values) > 2:
+        raise DataError(
+            f"{len(values)} different labels ({shown}, …); this gate compares two classes", where=where
+        )
+    try:
+        positive = max(values) if recipe.positive is None else recipe.positive
+    except TypeError as error:
+        raise DataError(f"labels of different types: {shown}", where=where) from error
+    return np.asarray(label == positive, dtype=np.float64)
+
+
+def _number_label(label: Any, recipe: EvaluationRecipe, where: str) -> FloatArray:
+    try:
+        values = np.asarray(label, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"label {recipe.label!r} holds values that are not numbers", where=where) from error
+    if not np.isfinite(values).all():
+        raise DataError(f"label {recipe.label!r} holds infinite values", where=where)
+    return values
+
+
+def _refuse_repeated_keys(table: Table, recipe: EvaluationRecipe) -> None:
+    if recipe.row_key is None:
+        return
+    keys = table.frame[recipe.row_key]
+    if keys.isna().any():
+        raise DataError(f"some rows have no {recipe.row_key!r}", where=str(table.path))
+    if recipe.cluster is None and keys.duplicated().any():
+        raise DataError(
+            f"{int(keys.duplicated().sum())} rows repeat a {recipe.row_key!r}: they are not independent",
+            where=str(table.path),
+            hint=f"keep one row per key, or set `evaluate: {{cluster: {recipe.row_key}}}` in the standard",
+        )
+
+
+def _as_text(values: Any) -> StrArray:
+    return np.asarray(values.astype("object").where(values.notna(), "(missing)").astype(str), dtype=np.str_)
+
+
+def _codes(values: Any, column: str, where: str) -> IntArray:
+    import pandas as pd
+
+    codes, _ = pd.factorize(values)
+    if (codes < 0).any():
+        raise DataError(f"some rows have no {column!r}", where=where)
+    return np.asarray(codes, dtype=np.int64)

@@ -1,0 +1,76 @@
+"""``signoff admin``: the audit log, the ledger's tables, and keys."""
+
+import json
+from pathlib import Path
+
+import click
+
+from signoff.apps.cli.options import format_option, standard_option
+
+
+@click.group()
+def admin() -> None:
+    """Look after the audit log, its tables and keys."""
+
+
+@admin.command()
+@click.option("--verify", is_flag=True, help="Check the whole log instead of listing it.")
+@click.option("--use-case", metavar="NAME", help="List only entries of this use case.")
+@click.option("--last", type=click.IntRange(min=1), metavar="N", help="List only the last N entries.")
+@format_option("text", "json")
+@standard_option()
+def audit(*, verify: bool, use_case: str | None, last: int | None, form: str, standard: str | None) -> None:
+    """List the audit log, or verify that it is as it was written.
+
+    With --verify: exit code 0 when it is, 1 when it was changed.
+    """
+    from signoff.apps.workspace import open_workspace
+    from signoff.errors import UsageError
+    from signoff.evidence import render
+    from signoff.evidence.audit import audit_ledger
+
+    workspace = open_workspace(standard)
+    ledger = workspace.ledger()
+    if not verify:
+        entries = ledger.entries(use_case=use_case, last=last)
+        _print(render.entries_text(entries) if form == "text" else render.entries_json(entries))
+        return
+    if use_case is not None or last is not None:
+        raise UsageError("--verify checks the whole log; leave out --use-case and --last")
+    report = audit_ledger(ledger.stored(), workspace.people().roster)
+    _print(render.audit_text(report) if form == "text" else report.to_json())
+    if not report.ok:
+        raise SystemExit(1)
+
+
+@admin.command()
+@standard_option()
+def migrate(*, standard: str | None) -> None:
+    """Make the ledger's tables in its database, or bring them up to date."""
+    from signoff.apps.workspace import open_workspace
+
+    workspace = open_workspace(standard)
+    ledger = workspace.ledger()
+    ledger.migrate(standalone=workspace.ledger_uri != workspace.tracking_uri)
+    click.echo(f"{ledger.where}: the ledger's tables are up to date")
+
+
+@admin.group()
+def keys() -> None:
+    """Make signing keys."""
+
+
+@keys.command("new")
+@click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--comment", default="", metavar="TEXT", help="Whose key it is; stands beside the public key.")
+def new_key(*, path: Path, comment: str) -> None:
+    """Make an Ed25519 key at PATH (mode 0600) and PATH.pub, and print the public key for the roster."""
+    from signoff.adapters.key_files import generate_key
+
+    key = generate_key(path, comment)
+    click.echo(f"{path}: {key.fingerprint}")
+    click.echo(key.public_line)
+
+
+def _print(result: object) -> None:
+    click.echo(result if isinstance(result, str) else json.dumps(result, indent=2, ensure_ascii=False))

@@ -1,0 +1,274 @@
+"""`signoff gate`: score candidate and baseline on the same rows and decide."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from signoff.apps.verbs.recording import allowed_entry, history_of, signed, write
+from signoff.apps.workspace import Actor, Workspace, now, private_copy, recorded_failure, run_model
+from signoff.conformance.boundary import use_case_of
+from signoff.errors import DataError, EvidenceError, UsageError
+from signoff.evidence.ledger import Entry
+from signoff.evidence.statement import Statement, Subject
+from signoff.gate.decide import decide
+from signoff.gate.facts import run_checks
+from signoff.gate.model import GateContext, GateDecision, ModelRef, Predictions
+from signoff.gate.render import render_markdown
+from signoff.record.digest import Digest
+from signoff.record.run import RunRecord
+from signoff.release.history import History
+from signoff.standard.metrics import METRICS, task_of
+from signoff.standard.model import UseCaseRules
+
+if TYPE_CHECKING:
+    from signoff.adapters.model_folder import ModelFolder
+    from signoff.adapters.tables import Table
+
+REPORT_FOLDER = "signoff/gate"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gated:
+    """A recorded gate decision.
+
+    Attributes:
+        run: the run judged.
+        decision: the verdict.
+        statement: id of the gate-decision statement.
+        remarks: what a reader must know beside it.
+    """
+
+    run: RunRecord
+    decision: GateDecision
+    statement: Digest
+    remarks: tuple[str, ...]
+
+
+def baseline_environment(rules: UseCaseRules) -> str:
+    """The environment whose model candidates are compared with: the last on the path, usually prod."""
+    return list(rules.environments)[-1]
+
+
+def gate_run(workspace: Workspace, run_id: str, *, actor: Actor) -> Gated:
+    """Judge one run and record the decision.
+
+    Raises:
+        SignoffError: it could not be judged; the audit log says so, and nothing else is written.
+    """
+    run = workspace.reader().run(run_id)
+    rules = workspace.use_case_of_run(run)
+    ledger = workspace.ledger(create=True)
+    at = now()
+    failure = Entry(
+        at=at,
+        actor=actor.name,
+        action="gate",
+        outcome="failed",
+        use_case=rules.name,
+        subject=f"run {run_id}",
+        statement=None,
+        reasons=(),
+        detail={},
+    )
+    with recorded_failure(ledger, failure):
+        history = history_of(workspace, rules.name)
+        decision, remarks = _judge(workspace, rules, run, history)
+    statement = _statement(rules, run, decision, at)
+    envelope = signed(statement, actor)
+    entry = allowed_entry(
+        action="gate",
+        actor=actor,
+        use_case=rules.name,
+        subject=f"run {run_id}",
+        statement=statement.id,
+        at=at,
+        detail={"verdict": decision.verdict, "look": decision.context.look},
+    )
+    with ledger.transaction() as writer:
+        write(writer, envelope, entry, version=None, run_id=run_id)
+    _write_reports(workspace, run_id, statement.id, decision)
+    return Gated(run=run, decision=decision, statement=statement.id, remarks=remarks)
+
+
+def _judge(
+    workspace: Workspace, rules: UseCaseRules, run: RunRecord, history: History
+) -> tuple[GateDecision, tuple[str, ...]]:
+    from signoff.adapters.tables import evaluation_table
+
+    kind = task_of(rules.gate.primary.metric)
+    table = evaluation_data(workspace, rules)
+    evaluation = evaluation_table(
+        table,
+        rules.gate.recipe,
+        slice_columns=[rule.by for rule in rules.gate.slices if rule.by is not None],
+        classes=kind == "classification",
+    )
+    logged = run_model(run)
+    with ExitStack() as stack:
+        candidate = stack.enter_context(private_copy(workspace, logged.uri))
+        baseline = stack.enter_context(_baseline(workspace, rules, history))
+        candidate_predictions = _predict(candidate, table, rules, kind=kind, timed=True)
+        baseline_predictions = (
+            None if baseline is None else _predict(baseline[1], table, rules, kind=kind, timed=False)
+        )
+        context = GateContext(
+            use_case=rules.name,
+            candidate=ModelRef(
+                digest=candidate.digest, name=logged.model_id or logged.name, run_id=run.run_id
+            ),
+            baseline=None if baseline is None else baseline[0],
+            rules=rules.digest,
+            standard_version=workspace.standard.version,
+            standard=workspace.standard.digest,
+            look=history.look(data=table.digest, candidate=candidate.digest, rules=rules.digest),
+        )
+    decision = decide(
+        rules=rules.gate,
+        model_kind=kind,
+        table=evaluation,
+        candidate=candidate_predictions,
+        baseline=baseline_predictions,
+        context=context,
+        facts=run_checks(rules.gate, run),
+    )
+    return decision, _remarks(workspace, rules, history)
+
+
+def evaluation_data(workspace: Workspace, rules: UseCaseRules) -> "Table":
+    """The evaluation table as the recipe finds it now."""
+    from signoff.adapters.tables import read_table
+
+    return read_table(workspace.path(rules.gate.recipe.data))
+
+
+@contextmanager
+def _baseline(
+    workspace: Workspace, rules: UseCaseRules, history: History
+) -> Iterator[tuple[ModelRef, "ModelFolder"] | None]:
+    """The released production model, its bytes compared with the release before anything is loaded."""
+    released = history.release(baseline_environment(rules))
+    if released is None:
+        yield None
+        return
+    record = workspace.reader().version(rules.registered_model, released.version)
+    if record is None:
+        raise EvidenceError(
+            f"the production model {rules.registered_model}/{released.version} is no longer in the registry",
+            hint="restore the version, or roll back",
+        )
+    with private_copy(workspace, record.uri) as folder:
+        if folder.digest != released.model:
+            raise EvidenceError(
+                f"the files of production model {record.ref} changed since its release"
+                f" (released {released.model.short}, now {folder.digest.short})",
+                hint=f"signoff rollback {rules.name} --env {baseline_environment(rules)}, and find out who changed them",
+            )
+        yield ModelRef(digest=folder.digest, name=record.ref, run_id=record.run_id), folder
+
+
+def _predict(
+    model: "ModelFolder",
+    table: "Table",
+    rules: UseCaseRules,
+    *,
+    kind: Literal["classification", "regression"],
+    timed: bool,
+) -> Predictions:
+    from signoff.adapters.model_folder import open_model
+    from signoff.adapters.scoring import classify, measure_latency, model_input, regress
+    from signoff.release.schema import schema_gaps
+
+    gaps = schema_gaps(model.inputs, table.schema)
+    if gaps:
+        raise DataError(
+            f"the evaluation table does not fit the model: {'; '.join(gaps)}", where=str(table.path)
+        )
+    call = open_model(model, pickle=rules.gate.pickle)
+    frame = model_input(table.frame, model.inputs)
+    answer = classify if kind == "classification" else regress
+    predictions = answer(call, frame, recipe=rules.gate.recipe)
+    if not timed or not any(METRICS[rule.metric].kind == "latency" for rule in rules.gate.thresholds):
+        return predictions
+
+    def predict(rows: Any) -> object:
+        return answer(call, rows, recipe=rules.gate.recipe)
+
+    return Predictions(
+        score=predictions.score,
+        decision=predictions.decision,
+        latency_ms=measure_latency(predict, frame),
+    )
+
+
+def _remarks(workspace: Workspace, rules: UseCaseRules, history: History) -> tuple[str, ...]:
+    environment = baseline_environment(rules)
+    if history.release(environment) is not None:
+        return ()
+    alias = rules.environments[environment].alias
+    version = workspace.reader().alias(rules.registered_model, alias)
+    if version is None:
+        return ()
+    remark = (
+        f"alias @{alias} points at version {version}, which was never released through Signoff:"
+        " it does not count as a baseline"
+    )
+    return (remark,)
+
+
+def _statement(rules: UseCaseRules, run: RunRecord, decision: GateDecision, at: str) -> Statement:
+    subjects = [
+        Subject(name="model", digest=decision.context.candidate.digest),
+        Subject(name="evaluation-data", digest=decision.data),
+        Subject(name="rules", digest=rules.digest),
+    ]
+    if decision.context.baseline is not None:
+        subjects.append(Subject(name="baseline", digest=decision.context.baseline.digest))
+    return Statement(
+        kind="gate-decision",
+        subjects=tuple(subjects),
+        predicate={"use_case": rules.name, "run_id": run.run_id, "at": at, "decision": decision.to_json()},
+    )
+
+
+def _write_reports(workspace: Workspace, run_id: str, statement: Digest, decision: GateDecision) -> None:
+    name = f"{REPORT_FOLDER}/{statement.short}"
+    store = workspace.store()
+    store.log_text(run_id, f"{name}.md", render_markdown(decision))
+    store.log_text(run_id, f"{name}.json", json.dumps(decision.to_json(), indent=2, ensure_ascii=False))
+
+
+def qualifying_runs(workspace: Workspace, use_case: str, *, last: int) -> tuple[RunRecord, ...]:
+    """The newest runs of a use case that conform to its standard."""
+    from signoff.conformance.decide import check_run
+
+    rules = workspace.use_case(use_case)
+    runs = workspace.reader().runs(rules.experiments, last=last)
+    return tuple(
+        run
+        for run in runs
+        if use_case_of(workspace.standard, run.experiment) == rules.name
+        and not any(finding.severity == "block" for finding in check_run(rules, run))
+    )
+
+
+def gate_use_case(workspace: Workspace, use_case: str, *, actor: Actor, last: int) -> tuple[Gated, ...]:
+    """Judge every conforming run of a use case: those that pass first, best first by the primary metric.
+
+    Raises:
+        UsageError: no run conforms.
+    """
+    from signoff.gate.rank import rank
+
+    runs = qualifying_runs(workspace, use_case, last=last)
+    if not runs:
+        raise UsageError(
+            f"none of the last {last} runs of {use_case} conforms to the standard",
+            hint=f"signoff check {use_case}",
+        )
+    gated = {run.run_id: gate_run(workspace, run.run_id, actor=actor) for run in runs}
+    primary = workspace.use_case(use_case).gate.primary.metric
+    best = [d.context.candidate.run_id for d in rank([g.decision for g in gated.values()], primary)]
+    others = [run_id for run_id in gated if run_id not in best]
+    return tuple(gated[run_id] for run_id in (*best, *others) if run_id is not None)

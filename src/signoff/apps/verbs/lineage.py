@@ -1,0 +1,209 @@
+"""`signoff lineage`: look up and hash everything behind a release or an output table."""
+
+from pathlib import Path
+
+from signoff.adapters.delta_output import OutputCommit, read_commit
+from signoff.apps.verbs.gate import baseline_environment, evaluation_data
+from signoff.apps.verbs.recording import history_of
+from signoff.apps.verbs.reference import EnvironmentReference, VersionReference, parse_reference
+from signoff.apps.workspace import Workspace, private_copy
+from signoff.errors import DataError, ModelError, StoreError, UsageError
+from signoff.evidence.audit import audit_ledger
+from signoff.record import capture
+from signoff.record.digest import Digest
+from signoff.record.model_version import ModelVersionRecord
+from signoff.record.run import RunRecord
+from signoff.release.history import History
+from signoff.release.model import Signed
+from signoff.review.model import Trace
+from signoff.review.trace import Found, OutputFacts, trace
+from signoff.standard.model import UseCaseRules
+
+
+def lineage(workspace: Workspace, target: str, *, table_version: int | None) -> Trace:
+    """Trace a target back.
+
+    Args:
+        workspace: the team's workspace.
+        target: ``churn@prod``, ``churn/3``, or the path of an output table.
+        table_version: version of the output table; None for the newest.
+
+    Raises:
+        UsageError: the target is none of these.
+        StoreError: the store or the table cannot be read.
+    """
+    reference = parse_reference(target)
+    if isinstance(reference, EnvironmentReference):
+        return _of_environment(workspace, reference, target)
+    if isinstance(reference, VersionReference) and not _is_table(workspace, target):
+        return _of_version(workspace, reference, target)
+    return _of_output(workspace, target, table_version)
+
+
+def _is_table(workspace: Workspace, target: str) -> bool:
+    return (_table_path(workspace, target) / "_delta_log").is_dir()
+
+
+def _table_path(workspace: Workspace, target: str) -> Path:
+    here = Path(target)
+    return here if here.exists() else workspace.path(target)
+
+
+def _of_environment(workspace: Workspace, reference: EnvironmentReference, target: str) -> Trace:
+    rules = workspace.use_case(reference.name)
+    environment = workspace.environment(rules, reference.environment)
+    history = history_of(workspace, rules.name)
+    released = history.release(environment.name)
+    pointed = workspace.reader().alias(rules.registered_model, environment.alias)
+    if released is None and pointed is None:
+        raise UsageError(
+            f"nothing is released in {environment.name}, so there is nothing to trace",
+            hint=f"signoff status {rules.name} says what waits for whom",
+        )
+    return _trace(
+        workspace,
+        rules,
+        history,
+        target=target,
+        environment=environment.name,
+        release=None if released is None else released.statement,
+        alias=(
+            f"{rules.registered_model}@{environment.alias}",
+            pointed,
+            None if released is None else released.version,
+        ),
+        output=None,
+    )
+
+
+def _of_version(workspace: Workspace, reference: VersionReference, target: str) -> Trace:
+    rules = workspace.use_case(reference.name)
+    history = history_of(workspace, rules.name)
+    releases = [s for s in history.of("release") if s.number("version") == reference.version]
+    newest = releases[-1] if releases else None
+    return _trace(
+        workspace,
+        rules,
+        history,
+        target=target,
+        environment=baseline_environment(rules) if newest is None else newest.text("environment"),
+        release=newest,
+        alias=None,
+        output=None,
+    )
+
+
+def _of_output(workspace: Workspace, target: str, table_version: int | None) -> Trace:
+    path = _table_path(workspace, target)
+    if not path.exists():
+        raise UsageError(
+            f"{target!r} is no release, version or table",
+            hint="write churn@prod, churn/3, or the path of an output table",
+        )
+    commit = read_commit(path, version=table_version)
+    rules = _use_case_of_output(workspace, commit)
+    history = history_of(workspace, rules.name)
+    said = commit.release or {}
+    named = str(said.get("release", ""))
+    release = next((s for s in history.of("release") if str(s.id) == named), None)
+    return _trace(
+        workspace,
+        rules,
+        history,
+        target=f"{target} version {commit.version}",
+        environment=str(said.get("environment", "")),
+        release=release,
+        alias=None,
+        output=OutputFacts(name=f"{target} version {commit.version}", release=commit.release),
+    )
+
+
+def _use_case_of_output(workspace: Workspace, commit: OutputCommit) -> UseCaseRules:
+    if commit.release is not None:
+        return workspace.use_case(str(commit.release.get("use_case", "")))
+    for rules in workspace.standard.use_cases.values():
+        if rules.batch is not None and workspace.path(rules.batch.output).resolve() == commit.path.resolve():
+            return rules
+    raise UsageError(
+        f"version {commit.version} of the table names no use case: Signoff did not write it",
+        where=str(commit.path),
+    )
+
+
+def _trace(
+    workspace: Workspace,
+    rules: UseCaseRules,
+    history: History,
+    *,
+    target: str,
+    environment: str,
+    release: Signed | None,
+    alias: tuple[str, int | None, int | None] | None,
+    output: OutputFacts | None,
+) -> Trace:
+    record = _record(workspace, rules, release)
+    run = None if release is None else _run(workspace, release.text("run_id"))
+    stored = workspace.ledger().stored()
+    report = audit_ledger(stored, workspace.people().roster)
+    found = Found(
+        target=target,
+        environment=environment,
+        release=release,
+        alias=alias,
+        output=output,
+        record=record,
+        model=_model_digest(workspace, record),
+        run=run,
+        data=_data_digest(workspace, rules),
+        commit=_has_commit(workspace, run),
+        environment_file=_environment_digest(workspace, run),
+        log=tuple(finding.message for finding in report.findings),
+        log_size=report.head.size,
+    )
+    return trace(found, history=history, people=workspace.people())
+
+
+def _record(workspace: Workspace, rules: UseCaseRules, release: Signed | None) -> ModelVersionRecord | None:
+    version = None if release is None else release.number("version")
+    return None if version is None else workspace.reader().version(rules.registered_model, version)
+
+
+def _run(workspace: Workspace, run_id: str) -> RunRecord | None:
+    try:
+        return workspace.reader().run(run_id)
+    except StoreError:
+        return None
+
+
+def _model_digest(workspace: Workspace, record: ModelVersionRecord | None) -> Digest | None:
+    if record is None:
+        return None
+    try:
+        with private_copy(workspace, record.uri) as folder:
+            return folder.digest
+    except (StoreError, ModelError):
+        return None
+
+
+def _data_digest(workspace: Workspace, rules: UseCaseRules) -> Digest | None:
+    try:
+        return evaluation_data(workspace, rules).digest
+    except DataError:
+        return None
+
+
+def _has_commit(workspace: Workspace, run: RunRecord | None) -> bool | None:
+    from signoff.adapters.git import commit_people, find_repository
+
+    repository = find_repository(workspace.folder)
+    commit = None if run is None else capture.fact(run, capture.GIT_COMMIT)
+    if repository is None or commit is None:
+        return None
+    return bool(commit_people(repository, commit))
+
+
+def _environment_digest(workspace: Workspace, run: RunRecord | None) -> Digest | None:
+    if run is None:
+        return None
+    content = workspace.reader().artifact(run.run_id, capture.ENVIRONMENT_ARTIFACT)
+    return None if content is None else Digest.of(content)

@@ -1,0 +1,156 @@
+"""`signoff propose`: register a run that conforms and passed its gate."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from signoff.apps.verbs.authors import authors_of
+from signoff.apps.verbs.gate import baseline_environment, evaluation_data
+from signoff.apps.verbs.recording import allowed_entry, history_of, record_refusal, signed, write
+from signoff.apps.workspace import Actor, Workspace, now, private_copy, require_key, run_model
+from signoff.conformance.decide import check_run
+from signoff.errors import UsageError
+from signoff.record.digest import Digest
+from signoff.release.history import History
+from signoff.release.model import ReleaseDecision, Signed
+from signoff.release.proposal import Judged, decide_proposal, needed_notes, proposal_statement
+from signoff.release.waivers import waivers_for
+from signoff.standard.model import UseCaseRules
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proposed:
+    """What came of a proposal.
+
+    Attributes:
+        decision: the answer.
+        version: the registered version; None when refused.
+        registered_model: its model.
+        statement: id of the proposal; None when refused.
+    """
+
+    decision: ReleaseDecision
+    version: int | None
+    registered_model: str
+    statement: Digest | None
+
+
+def propose(workspace: Workspace, run_id: str, *, actor: Actor, notes: Mapping[str, str]) -> Proposed:
+    """Propose a run as a candidate.
+
+    Args:
+        workspace: the team's workspace.
+        run_id: the run.
+        actor: who proposes; with a key.
+        notes: context by field name, such as business_context and notes.
+
+    Raises:
+        UsageError: a field the standard does not ask for, or no key.
+        SignoffError: it could not be decided.
+    """
+    require_key(actor)
+    run = workspace.reader().run(run_id)
+    rules = workspace.use_case_of_run(run)
+    _refuse_unknown_notes(rules, notes)
+    model = run_model(run)
+    with private_copy(workspace, model.uri) as folder:
+        digest = folder.digest
+    history = history_of(workspace, rules.name)
+    authors = authors_of(workspace, run) | {actor.name}
+    waivers = waivers_for(
+        history,
+        model=digest,
+        rules=rules.digest,
+        people=workspace.people(),
+        authors=authors,
+        today=now()[:10],
+    )
+    judged = newest_judgement(history, digest, run_id)
+    released = history.release(baseline_environment(rules))
+    decision = decide_proposal(
+        rules,
+        run_id=run_id,
+        proposer=actor.name,
+        people=workspace.people(),
+        findings=check_run(rules, run),
+        judged=judged,
+        data=evaluation_data(workspace, rules).digest,
+        baseline=None if released is None else released.model,
+        waivers=waivers,
+        notes=notes,
+    )
+    if not decision.allowed or judged is None:
+        record_refusal(workspace, decision, actor=actor, use_case=rules.name)
+        return Proposed(
+            decision=decision, version=None, registered_model=rules.registered_model, statement=None
+        )
+    version = workspace.store().register(
+        rules.registered_model,
+        run_id=run_id,
+        source=f"models:/{model.model_id}" if model.model_id else model.uri,
+        model_id=model.model_id,
+        description=notes.get("business_context", ""),
+    )
+    if earlier := _same_proposal(history, version, digest, judged.signed.id, notes):
+        return Proposed(
+            decision=decision, version=version, registered_model=rules.registered_model, statement=earlier.id
+        )
+    at = now()
+    statement = proposal_statement(
+        rules,
+        version=version,
+        run_id=run_id,
+        model=digest,
+        decision=judged.signed.id,
+        proposer=actor.name,
+        authors=sorted(authors),
+        notes=notes,
+        waivers=waivers,
+        at=at,
+    )
+    ref = f"{rules.registered_model}/{version}"
+    entry = allowed_entry(
+        action="propose",
+        actor=actor,
+        use_case=rules.name,
+        subject=ref,
+        statement=statement.id,
+        at=at,
+        detail={"run_id": run_id},
+    )
+    with workspace.ledger(create=True).transaction() as writer:
+        write(writer, signed(statement, actor), entry, version=ref, run_id=run_id)
+    workspace.store().tag_version(rules.registered_model, version, "signoff.status", "proposed")
+    return Proposed(
+        decision=decision, version=version, registered_model=rules.registered_model, statement=statement.id
+    )
+
+
+def newest_judgement(history: History, model: Digest, run_id: str) -> Judged | None:
+    """The newest gate decision on these model files, preferring one made for this run."""
+    found = history.gate_decisions(model=model)
+    own = [pair for pair in found if pair[0].text("run_id") == run_id]
+    chosen = own or list(found)
+    return Judged(signed=chosen[-1][0], decision=chosen[-1][1]) if chosen else None
+
+
+def _refuse_unknown_notes(rules: UseCaseRules, notes: Mapping[str, str]) -> None:
+    unknown = sorted(set(notes) - set(needed_notes(rules)) - {"notes", "business_context"})
+    if unknown:
+        raise UsageError(
+            f"the standard knows no context field {unknown[0]!r}",
+            hint=f"it asks for: {', '.join(needed_notes(rules)) or 'none'}",
+        )
+
+
+def _same_proposal(
+    history: History, version: int, model: Digest, decision: Digest, notes: Mapping[str, str]
+) -> Signed | None:
+    earlier = history.proposal(version)
+    if (
+        earlier is not None
+        and earlier.statement.subject("model") == model
+        and earlier.statement.subject("decision") == decision
+        and earlier.statement.predicate.get("context") == dict(notes)
+    ):
+        return earlier
+    return None

@@ -1,0 +1,103 @@
+"""Writing a decision down: the statement, its signature and the audit entry in one transaction."""
+
+from collections.abc import Mapping
+
+from signoff.apps.workspace import Actor, Workspace, now
+from signoff.errors import StoreError
+from signoff.evidence.dsse import Envelope, sign_statement
+from signoff.evidence.ledger import Entry, LedgerWriter
+from signoff.evidence.statement import Statement
+from signoff.record.digest import Digest, Json
+from signoff.release.history import History, read_history
+from signoff.release.model import ReleaseDecision
+
+
+def history_of(workspace: Workspace, use_case: str) -> History:
+    """The use case's statements with their signatures checked; empty without a ledger."""
+    envelopes = workspace.ledger().find(use_case=use_case)
+    return read_history(use_case, envelopes, workspace.people().roster)
+
+
+def signed(statement: Statement, actor: Actor) -> Envelope:
+    """The statement in an envelope, signed when the actor has a key."""
+    return sign_statement(statement) if actor.key is None else sign_statement(statement, actor.key)
+
+
+def record_refusal(
+    workspace: Workspace,
+    decision: ReleaseDecision,
+    *,
+    actor: Actor,
+    use_case: str,
+    version: int | None = None,
+) -> None:
+    """Append a refused decision to the audit log."""
+    detail: dict[str, Json] = {} if version is None else {"version": version}
+    entry = Entry(
+        at=now(),
+        actor=actor.name,
+        action=decision.transition,
+        outcome="refused",
+        use_case=use_case,
+        subject=decision.subject,
+        statement=None,
+        reasons=tuple(f"{reason.code}: {reason.message}" for reason in decision.reasons),
+        detail=detail,
+    )
+    with workspace.ledger(create=True).transaction() as writer:
+        writer.append(entry)
+
+
+def allowed_entry(
+    *,
+    action: str,
+    actor: Actor,
+    use_case: str,
+    subject: str,
+    statement: Digest,
+    at: str,
+    detail: Mapping[str, Json],
+) -> Entry:
+    """The entry of a transition that happened."""
+    return Entry(
+        at=at,
+        actor=actor.name,
+        action=action,
+        outcome="allowed",
+        use_case=use_case,
+        subject=subject,
+        statement=str(statement),
+        reasons=(),
+        detail=detail,
+    )
+
+
+def write(
+    writer: LedgerWriter,
+    envelope: Envelope,
+    entry: Entry,
+    *,
+    version: str | None,
+    run_id: str | None,
+    expected: int | None = None,
+) -> None:
+    """Put a statement and its entry.
+
+    Args:
+        writer: an open transaction.
+        envelope: the signed statement.
+        entry: what the log remembers of it.
+        version: index for look-ups, such as ``churn/3``.
+        run_id: index for look-ups.
+        expected: size of the log when the decision was made; None when nothing depends on it.
+
+    Raises:
+        StoreError: somebody else decided something in the meantime; nothing is kept.
+    """
+    writer.put(envelope, use_case=entry.use_case, version=version, run_id=run_id)
+    index = writer.append(entry)
+    if expected is not None and index != expected:
+        raise StoreError(
+            "another decision was recorded while this one was made; nothing was changed",
+            hint="run the same command again",
+        )

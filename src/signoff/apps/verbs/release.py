@@ -1,0 +1,314 @@
+"""`signoff promote` and `signoff rollback`: the alias and the statement move together."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from signoff.apps.verbs.gate import baseline_environment
+from signoff.apps.verbs.recording import allowed_entry, history_of, record_refusal, signed, write
+from signoff.apps.verbs.reference import VersionReference
+from signoff.apps.verbs.subject import VersionSubject, version_subject
+from signoff.apps.workspace import Actor, Workspace, now, require_key
+from signoff.errors import StoreError
+from signoff.evidence.dsse import Envelope
+from signoff.evidence.ledger import Entry, LedgerWriter
+from signoff.record.digest import Digest
+from signoff.release.model import Release, ReleaseDecision
+from signoff.release.promotion import (
+    Promotion,
+    Rollback,
+    decide_promotion,
+    decide_rollback,
+    release_statement,
+    rollback_statement,
+)
+from signoff.release.waivers import waivers_for
+from signoff.standard.model import EnvironmentRules, UseCaseRules
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Moved:
+    """What came of a promotion or rollback.
+
+    Attributes:
+        decision: the answer.
+        alias: the alias concerned.
+        before: the version released before; None when nothing was.
+        after: the version released, or to be released; None when there is none.
+        statement: id of the statement; None when nothing was written.
+        already: whether it was released already and nothing had to change.
+    """
+
+    decision: ReleaseDecision
+    alias: str
+    before: int | None
+    after: int | None
+    statement: Digest | None = None
+    already: bool = False
+
+
+def promote(
+    workspace: Workspace, reference: VersionReference, *, environment: str, actor: Actor, dry_run: bool
+) -> Moved:
+    """Release a version into an environment.
+
+    Args:
+        workspace: the team's workspace.
+        reference: the version.
+        environment: the environment.
+        actor: who promotes; with a key.
+        dry_run: decide and report only.
+
+    Raises:
+        SignoffError: it could not be decided, or the alias could not be moved; then nothing changed.
+    """
+    require_key(actor)
+    subject = version_subject(workspace, reference)
+    rules = workspace.environment(subject.rules, environment)
+    current = subject.history.release(environment)
+    promotion = _decide(workspace, subject, rules, actor)
+    moved = Moved(
+        decision=promotion.decision,
+        alias=rules.alias,
+        before=None if current is None else current.version,
+        after=reference.version,
+    )
+    if not promotion.decision.allowed:
+        if not dry_run:
+            record_refusal(
+                workspace,
+                promotion.decision,
+                actor=actor,
+                use_case=subject.rules.name,
+                version=reference.version,
+            )
+        return moved
+    if dry_run:
+        return moved
+    if _is_released(workspace, subject, rules, current):
+        return Moved(
+            decision=promotion.decision,
+            alias=rules.alias,
+            before=reference.version,
+            after=reference.version,
+            already=True,
+        )
+    statement = _release(workspace, subject, rules, promotion, actor=actor, current=current)
+    return Moved(
+        decision=promotion.decision,
+        alias=rules.alias,
+        before=moved.before,
+        after=moved.after,
+        statement=statement,
+    )
+
+
+def _decide(
+    workspace: Workspace, subject: VersionSubject, environment: EnvironmentRules, actor: Actor
+) -> Promotion:
+    waivers = waivers_for(
+        subject.history,
+        model=subject.candidate.model,
+        rules=subject.rules.digest,
+        people=workspace.people(),
+        authors=subject.candidate.authors,
+        today=now()[:10],
+    )
+    return decide_promotion(
+        subject.rules,
+        environment,
+        actor=actor.name,
+        candidate=subject.candidate,
+        history=subject.history,
+        people=workspace.people(),
+        waivers=waivers,
+        baseline_environment=baseline_environment(subject.rules),
+    )
+
+
+def _is_released(
+    workspace: Workspace, subject: VersionSubject, environment: EnvironmentRules, current: Release | None
+) -> bool:
+    if (
+        current is None
+        or current.version != subject.record.version
+        or current.model != subject.candidate.model
+    ):
+        return False
+    alias = workspace.reader().alias(subject.rules.registered_model, environment.alias)
+    return alias == current.version
+
+
+def _release(
+    workspace: Workspace,
+    subject: VersionSubject,
+    environment: EnvironmentRules,
+    promotion: Promotion,
+    *,
+    actor: Actor,
+    current: Release | None,
+) -> Digest:
+    if promotion.binding is None or promotion.approvals is None:
+        raise StoreError("an allowed promotion has a proposal and approvals")
+    at = now()
+    statement = release_statement(
+        subject.rules,
+        environment,
+        candidate=subject.candidate,
+        binding=promotion.binding,
+        approvals=promotion.approvals,
+        waivers=waivers_for(
+            subject.history,
+            model=subject.candidate.model,
+            rules=subject.rules.digest,
+            people=workspace.people(),
+            authors=subject.candidate.authors,
+            today=at[:10],
+        ),
+        actor=actor.name,
+        previous=current,
+        log=subject.head,
+        at=at,
+    )
+    entry = allowed_entry(
+        action="promote",
+        actor=actor,
+        use_case=subject.rules.name,
+        subject=f"{subject.record.ref} to {environment.name}",
+        statement=statement.id,
+        at=at,
+        detail={
+            "from_version": None if current is None else current.version,
+            "version": subject.record.version,
+        },
+    )
+    _move(
+        workspace,
+        subject.rules,
+        environment,
+        version=subject.record.version,
+        run_id=subject.record.run_id,
+        envelope=signed(statement, actor),
+        entry=entry,
+        expected=subject.head.size,
+    )
+    workspace.store().tag_version(
+        subject.rules.registered_model,
+        subject.record.version,
+        "signoff.status",
+        f"released: {environment.name}",
+    )
+    return statement.id
+
+
+def _move(
+    workspace: Workspace,
+    rules: UseCaseRules,
+    environment: EnvironmentRules,
+    *,
+    version: int,
+    run_id: str | None,
+    envelope: Envelope,
+    entry: Entry,
+    expected: int,
+) -> None:
+    """Record the statement and point the alias, in one transaction where MLflow's database is the ledger's."""
+    ledger = workspace.ledger(create=True)
+    store = workspace.store()
+    ref = f"{rules.registered_model}/{version}"
+
+    def record(writer: LedgerWriter) -> None:
+        write(writer, envelope, entry, version=ref, run_id=run_id, expected=expected)
+
+    if store.in_database and workspace.ledger_uri == workspace.tracking_uri:
+
+        def join(connection: Any) -> None:
+            record(ledger.writer_on(connection))
+
+        store.set_alias(rules.registered_model, environment.alias, version, commit=join)
+        return
+    # Two systems cannot commit together. The statement goes first: until the alias follows, serving refuses
+    # the difference, and the same command run again completes it.
+    with ledger.transaction() as writer:
+        record(writer)
+    try:
+        store.set_alias(rules.registered_model, environment.alias, version, commit=None)
+    except StoreError as error:
+        raise StoreError(
+            f"the release is recorded, but alias @{environment.alias} could not be moved: {error.what}",
+            where=error.where,
+            hint="run the same command again to complete it; until then nothing is served from this alias",
+        ) from error
+
+
+def rollback(workspace: Workspace, use_case: str, *, environment: str, actor: Actor, reason: str) -> Moved:
+    """Return to the last good release.
+
+    Raises:
+        SignoffError: it could not be decided, or the alias could not be moved.
+    """
+    require_key(actor)
+    rules = workspace.use_case(use_case)
+    into = workspace.environment(rules, environment)
+    head = workspace.ledger().head()
+    history = history_of(workspace, rules.name)
+    decided = decide_rollback(
+        environment,
+        use_case=rules.name,
+        actor=actor.name,
+        history=history,
+        people=workspace.people(),
+        reason=reason,
+    )
+    before = None if decided.current is None else decided.current.version
+    after = None if decided.target is None else decided.target.number("version")
+    moved = Moved(decision=decided.decision, alias=into.alias, before=before, after=after)
+    if not decided.decision.allowed or after is None:
+        record_refusal(workspace, decided.decision, actor=actor, use_case=rules.name)
+        return moved
+    statement = _put_back(
+        workspace, rules, into, decided, actor=actor, reason=reason, size=head.size, version=after
+    )
+    return Moved(decision=decided.decision, alias=into.alias, before=before, after=after, statement=statement)
+
+
+def _put_back(
+    workspace: Workspace,
+    rules: UseCaseRules,
+    environment: EnvironmentRules,
+    decided: Rollback,
+    *,
+    actor: Actor,
+    reason: str,
+    size: int,
+    version: int,
+) -> Digest:
+    at = now()
+    statement = rollback_statement(
+        environment.name,
+        use_case=rules.name,
+        rollback=decided,
+        actor=actor.name,
+        reason=reason,
+        log=workspace.ledger().head(),
+        at=at,
+    )
+    entry = allowed_entry(
+        action="rollback",
+        actor=actor,
+        use_case=rules.name,
+        subject=f"{rules.registered_model}/{version} back to {environment.name}",
+        statement=statement.id,
+        at=at,
+        detail={"reason": reason, "version": version},
+    )
+    _move(
+        workspace,
+        rules,
+        environment,
+        version=version,
+        run_id=decided.target.text("run_id") if decided.target is not None else None,
+        envelope=signed(statement, actor),
+        entry=entry,
+        expected=size,
+    )
+    return statement.id

@@ -1,0 +1,90 @@
+"""A registered version as a command finds it: registry record, bytes, history and authors together."""
+
+from dataclasses import dataclass
+
+from signoff.apps.verbs.authors import authors_of
+from signoff.apps.verbs.recording import history_of
+from signoff.apps.verbs.reference import VersionReference
+from signoff.apps.workspace import Workspace, private_copy
+from signoff.errors import StoreError
+from signoff.evidence.ledger import LogHead
+from signoff.record.model_version import ModelVersionRecord
+from signoff.record.schema import SchemaRecord
+from signoff.release.history import History
+from signoff.release.model import Signed
+from signoff.release.promotion import Candidate
+from signoff.release.schema import schema_gaps
+from signoff.standard.model import UseCaseRules
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VersionSubject:
+    """Everything known about a version now.
+
+    Attributes:
+        rules: its use case's rules.
+        record: the registry's record.
+        candidate: its bytes, authors and input gaps.
+        inputs: its signature's input schema.
+        history: the use case's statements.
+        head: the audit log's head as it was before the history was read.
+        proposal: its proposal; None when it was never proposed.
+    """
+
+    rules: UseCaseRules
+    record: ModelVersionRecord
+    candidate: Candidate
+    inputs: SchemaRecord
+    history: History
+    head: LogHead
+    proposal: Signed | None
+
+
+def version_subject(workspace: Workspace, reference: VersionReference) -> VersionSubject:
+    """Read a version and hash its files.
+
+    Raises:
+        UsageError: the name is no use case.
+        StoreError: the registry has no such version.
+        ModelError: its files cannot be used.
+    """
+    rules = workspace.use_case(reference.name)
+    head = workspace.ledger().head()
+    history = history_of(workspace, rules.name)
+    record = workspace.reader().version(rules.registered_model, reference.version)
+    if record is None:
+        known = ", ".join(v.ref for v in workspace.reader().versions(rules.registered_model)[:5])
+        raise StoreError(
+            f"the registry has no {rules.registered_model}/{reference.version}",
+            where=workspace.shown_uri,
+            hint=f"it has: {known or 'no version; signoff propose RUN registers one'}",
+        )
+    proposal = history.proposal(reference.version)
+    with private_copy(workspace, record.uri) as folder:
+        digest, inputs = folder.digest, folder.inputs
+    authors = frozenset(proposal.signers) if proposal is not None else frozenset()
+    if record.run_id is not None:
+        authors = authors_of(workspace, workspace.reader().run(record.run_id), proposal=proposal)
+    candidate = Candidate(
+        version=record, model=digest, authors=authors, input_gaps=_input_gaps(workspace, rules, inputs)
+    )
+    return VersionSubject(
+        rules=rules,
+        record=record,
+        candidate=candidate,
+        inputs=inputs,
+        history=history,
+        head=head,
+        proposal=proposal,
+    )
+
+
+def _input_gaps(workspace: Workspace, rules: UseCaseRules, inputs: SchemaRecord) -> tuple[str, ...]:
+    if rules.batch is None or rules.batch.input is None:
+        return ()
+    from signoff.adapters.tables import table_schema
+
+    offered = table_schema(workspace.path(rules.batch.input))
+    keys = [key for key in rules.batch.keys if key not in offered.names]
+    missing = tuple(f"key column {key!r} is missing" for key in keys)
+    return (*schema_gaps(inputs, offered), *missing)

@@ -1,0 +1,356 @@
+"""A team's workspace: its standard, its roster, its MLflow store and its ledger, opened on first use."""
+
+import difflib
+import getpass
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlparse
+
+from signoff.apps.locate import find_standard
+from signoff.conformance.boundary import use_case_of
+from signoff.conformance.ports import RunReader
+from signoff.errors import DataError, EvidenceError, ModelError, StandardError, StoreError, UsageError
+from signoff.evidence.ledger import Entry, Ledger
+from signoff.evidence.roster import parse_roster
+from signoff.record.run import LoggedModelRecord, RunRecord
+from signoff.release.people import People
+from signoff.release.ports import RegistryReader
+from signoff.standard.load import load_standard
+from signoff.standard.model import EnvironmentRules, Standard, UseCaseRules
+
+if TYPE_CHECKING:
+    from signoff.adapters.key_files import Passphrase, SigningKey
+    from signoff.adapters.ledger_sql import SqlLedger
+    from signoff.adapters.mlflow_store import MlflowStore
+    from signoff.adapters.model_folder import ModelFolder
+
+KEY_VARIABLE = "SIGNOFF_KEY"
+_DATABASES = ("sqlite", "postgresql")
+
+
+class Reader(RunReader, RegistryReader, Protocol):
+    """Runs and registry of one store."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Actor:
+    """Who gives the command.
+
+    Attributes:
+        name: the e-mail that the roster gives to the key; ``unknown key SHA256:…`` for a key that is not on
+            it; ``unverified:<user>`` without a key.
+        key: signs what the person says; None without one.
+    """
+
+    name: str
+    key: "SigningKey | None"
+
+
+@dataclass(kw_only=True, slots=True)
+class Workspace:
+    """Everything a command needs, opened lazily.
+
+    Attributes:
+        standard: the team's standard.
+        folder: the folder the standard lies in; paths in it are relative to this.
+        tracking_uri: MLflow's.
+        ledger_uri: the ledger's database; None when only MLflow's HTTP address is known.
+    """
+
+    standard: Standard
+    folder: Path
+    tracking_uri: str
+    ledger_uri: str | None
+    _store: "MlflowStore | None" = field(default=None, repr=False)
+    _people: People | None = field(default=None, repr=False)
+
+    @property
+    def shown_uri(self) -> str:
+        """The tracking URI without user and password."""
+        scheme, separator, rest = self.tracking_uri.partition("://")
+        return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+
+    def use_case(self, name: str) -> UseCaseRules:
+        """The rules of a use case, by its name or that of its registered model.
+
+        Raises:
+            UsageError: the standard knows no such use case.
+        """
+        for rules in self.standard.use_cases.values():
+            if name in (rules.name, rules.registered_model):
+                return rules
+        close = difflib.get_close_matches(name, self.standard.use_cases, n=1)
+        raise UsageError(
+            f"the standard knows no use case {name!r}",
+            where=self.standard.path,
+            hint=f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(self.standard.use_cases)}",
+        )
+
+    def use_case_of_run(self, run: RunRecord) -> UseCaseRules:
+        """The rules of the use case whose boundary holds the run's experiment.
+
+        Raises:
+            UsageError: none does.
+        """
+        name = use_case_of(self.standard, run.experiment)
+        if name is None:
+            raise UsageError(
+                f"run {run.run_id} is in experiment {run.experiment!r}, which belongs to no use case",
+                where=self.standard.path,
+                hint="log it in a use case's experiment, or add the experiment to one in the standard",
+            )
+        return self.standard.use_cases[name]
+
+    def environment(self, rules: UseCaseRules, name: str) -> EnvironmentRules:
+        """One environment's rules.
+
+        Raises:
+            UsageError: the standard knows no such environment.
+        """
+        if name not in rules.environments:
+            raise UsageError(
+                f"the standard knows no environment {name!r}",
+                where=self.standard.path,
+                hint=f"it has: {', '.join(rules.environments)}",
+            )
+        return rules.environments[name]
+
+    def reader(self) -> Reader:
+        """Reads runs and the registry, without importing MLflow where SQL or REST will do.
+
+        Raises:
+            StoreError: this kind of store cannot be read.
+        """
+        scheme = urlparse(self.tracking_uri).scheme
+        if scheme.split("+")[0] in _DATABASES:
+            from signoff.adapters.mlflow_sql import SqlReader
+
+            return SqlReader(
+                self.tracking_uri,
+                fetch_text=self.store().read_file,
+                list_files=self.store().list_files,
+            )
+        if scheme in ("http", "https"):
+            from signoff.adapters.mlflow_rest import RestReader
+
+            return RestReader(
+                self.tracking_uri,
+                username=os.environ.get("MLFLOW_TRACKING_USERNAME"),
+                password=os.environ.get("MLFLOW_TRACKING_PASSWORD"),
+                token=os.environ.get("MLFLOW_TRACKING_TOKEN"),
+            )
+        raise StoreError(
+            f"stores of kind {scheme or 'file'!r} are not read",
+            where=self.shown_uri,
+            hint="use sqlite:///…, postgresql://… or an MLflow server's http address",
+        )
+
+    def store(self) -> "MlflowStore":
+        """MLflow's own client; imports MLflow on its first call."""
+        if self._store is None:
+            from signoff.adapters.mlflow_store import MlflowStore
+
+            self._store = MlflowStore(self.tracking_uri)
+        return self._store
+
+    def ledger(self, *, create: bool = False) -> "SqlLedger":
+        """The ledger.
+
+        Args:
+            create: make its tables when they are not there, as writing commands do.
+
+        Raises:
+            StoreError: no ledger can be reached from here.
+        """
+        if self.ledger_uri is None:
+            raise StoreError(
+                "the ledger cannot be reached through MLflow's HTTP address",
+                where=self.shown_uri,
+                hint="name its database with `ledger: postgresql://…` in the standard",
+            )
+        from signoff.adapters.ledger_sql import SqlLedger
+
+        ledger = SqlLedger(self.ledger_uri)
+        if create and not ledger.exists():
+            ledger.migrate(standalone=self.ledger_uri != self.tracking_uri)
+        return ledger
+
+    def people(self) -> People:
+        """The roster with the standard's roles.
+
+        Raises:
+            UsageError: there is no roster.
+            StandardError: it has faults.
+        """
+        if self._people is None:
+            path = self.folder / self.standard.roster
+            if not path.is_file():
+                raise UsageError(
+                    "there is no roster: nobody can sign",
+                    where=str(path),
+                    hint="`signoff init` writes one to fill in; people, their roles and public keys stand there",
+                )
+            roster = parse_roster(path.read_text("utf-8"), self.standard.roster)
+            self._people = People(roster=roster, roles=self.standard.roles)
+        return self._people
+
+    def path(self, relative: str) -> Path:
+        """A path of the standard."""
+        return self.folder / relative
+
+
+def open_workspace(standard: str | None = None) -> Workspace:
+    """Open the workspace of the standard that applies here.
+
+    Args:
+        standard: path of the file; None: ``SIGNOFF_STANDARD``, else ``signoff.yaml`` upward from here.
+
+    Raises:
+        UsageError: there is no standard.
+        StandardError: it has faults.
+    """
+    path = Path(standard) if standard else find_standard(Path.cwd(), os.environ)
+    if path is None or not path.is_file():
+        raise UsageError(
+            "there is no signoff.yaml here or above" if path is None else "there is no such file",
+            where=None if path is None else str(path),
+            hint="signoff init --use-case NAME --type classification --profile small",
+        )
+    path = path.resolve()
+    try:
+        text = path.read_bytes().decode()  # line ends as they are: the digest is of these bytes
+    except UnicodeDecodeError as error:
+        raise UsageError("the standard is not UTF-8 text", where=str(path)) from error
+    loaded = load_standard(text, _shown(path))
+    tracking = os.environ.get("MLFLOW_TRACKING_URI") or loaded.store or "sqlite:///mlflow.db"
+    tracking = _absolute(tracking, path.parent)
+    ledger = None if loaded.ledger is None else _absolute(loaded.ledger, path.parent)
+    if ledger is None and urlparse(tracking).scheme.split("+")[0] in _DATABASES:
+        ledger = tracking
+    return Workspace(standard=loaded, folder=path.parent, tracking_uri=tracking, ledger_uri=ledger)
+
+
+def _shown(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _absolute(uri: str, folder: Path) -> str:
+    """SQLite paths are relative to the standard's folder, so that a command works from anywhere below it."""
+    prefix = "sqlite:///"
+    if not uri.startswith(prefix) or uri.startswith(prefix + "/"):
+        return uri
+    return f"{prefix}{folder / uri.removeprefix(prefix)}"
+
+
+def open_actor(workspace: Workspace, key: str | None, *, passphrase: "Passphrase | None" = None) -> Actor:
+    """Who gives the command: the person on the roster whose key it is.
+
+    Args:
+        workspace: for the roster.
+        key: path of a private key file; None: ``SIGNOFF_KEY``; without either the actor is unverified.
+        passphrase: asks for the passphrase of an encrypted key.
+
+    Raises:
+        EvidenceError: the key cannot be loaded.
+    """
+    chosen = key or os.environ.get(KEY_VARIABLE)
+    if not chosen:
+        return Actor(name=f"unverified:{_os_user()}", key=None)
+    from signoff.adapters.key_files import load_key
+
+    loaded = load_key(Path(chosen), passphrase)
+    person = workspace.people().roster.by_fingerprint(loaded.fingerprint)
+    return Actor(name=f"unknown key {loaded.fingerprint}" if person is None else person.email, key=loaded)
+
+
+def require_key(actor: Actor) -> "SigningKey":
+    """The actor's key.
+
+    Raises:
+        UsageError: the command was given without one.
+    """
+    if actor.key is None:
+        raise UsageError(
+            "this needs your signature",
+            hint=f"add --key PATH of your OpenSSH Ed25519 private key, or set {KEY_VARIABLE}",
+        )
+    return actor.key
+
+
+def _os_user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "nobody"
+
+
+def now() -> str:
+    """ISO 8601 UTC time with seconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def run_model(run: RunRecord, name: str | None = None) -> LoggedModelRecord:
+    """The model that a run stands for.
+
+    Args:
+        run: the run.
+        name: its name or id, when the run logged several.
+
+    Raises:
+        ModelError: there is none, or more than one to choose from.
+    """
+    models = [m for m in run.models if name is None or name in (m.name, m.model_id)]
+    if len(models) == 1:
+        return models[0]
+    if not models:
+        raise ModelError(
+            "the run logged no model" if name is None else f"the run logged no model {name!r}",
+            where=f"run {run.run_id}",
+            hint="mlflow.sklearn.log_model(model, name='model', signature=…, input_example=…)",
+        )
+    raise ModelError(
+        f"the run logged {len(models)} models: {', '.join(m.name for m in models)}",
+        where=f"run {run.run_id}",
+        hint="log one model per run: a candidate is one model",
+    )
+
+
+@contextmanager
+def private_copy(workspace: Workspace, uri: str) -> Iterator["ModelFolder"]:
+    """A hashed private copy of a model's files, removed at the end of the block."""
+    from signoff.adapters.model_folder import copy_model
+
+    with TemporaryDirectory(prefix="signoff-") as folder:
+        yield copy_model(uri, Path(folder), download=workspace.store().download)
+
+
+@contextmanager
+def recorded_failure(ledger: Ledger, entry: Entry) -> Iterator[None]:
+    """Append the entry when the block ends in an error of ours: what could not be decided is remembered too."""
+    try:
+        yield
+    except (DataError, ModelError, EvidenceError, StandardError) as error:
+        with ledger.transaction() as writer:
+            writer.append(
+                Entry(
+                    at=entry.at,
+                    actor=entry.actor,
+                    action=entry.action,
+                    outcome="failed",
+                    use_case=entry.use_case,
+                    subject=entry.subject,
+                    statement=None,
+                    reasons=(error.what,),
+                    detail=entry.detail,
+                )
+            )
+        raise

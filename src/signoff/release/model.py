@@ -1,0 +1,115 @@
+"""What a release decision rests on, and what it answers."""
+
+from dataclasses import dataclass
+
+from signoff.evidence.statement import Statement
+from signoff.record.digest import Digest, Json
+from signoff.standard.model import Transition
+
+REJECTION_CODES = (
+    "missing-artifact",
+    "insufficient-evidence",
+    "data-quality",
+    "performance",
+    "fairness",
+    "documentation",
+    "business",
+    "other",
+)
+"""Why a reviewer rejects; the periodic review counts these."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reason:
+    """One thing that stands in the way.
+
+    Attributes:
+        code: stable, such as ``approval-missing`` or ``model-bytes-changed``.
+        message: what is missing or wrong, with the values compared.
+        fix: the command or action that would mend it; "" when nothing would.
+    """
+
+    code: str
+    message: str
+    fix: str = ""
+
+    def to_json(self) -> Json:
+        """All fields."""
+        return {"code": self.code, "message": self.message, "fix": self.fix}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReleaseDecision:
+    """Whether a transition may happen; refused when any reason stands.
+
+    Attributes:
+        transition: what was asked.
+        subject: what it was asked for, such as ``churn/3 to prod``.
+        reasons: everything that stands in the way, not only the first.
+        remarks: what readers must see although it does not stand in the way, such as a self-approval.
+    """
+
+    transition: Transition
+    subject: str
+    reasons: tuple[Reason, ...]
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def allowed(self) -> bool:
+        """True when nothing stands in the way."""
+        return not self.reasons
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signed:
+    """A statement from the ledger with what its signatures prove.
+
+    Attributes:
+        order: its place among the use case's statements, oldest 0.
+        id: digest of its payload.
+        statement: what it says.
+        signers: e-mails of the roster's people whose signatures verify; distinct.
+        problems: signatures that do not verify or whose key the roster does not know.
+    """
+
+    order: int
+    id: Digest
+    statement: Statement
+    signers: tuple[str, ...]
+    problems: tuple[str, ...]
+
+    def text(self, field: str) -> str:
+        """A text field of the predicate; "" when it is absent or not a text."""
+        value = self.statement.predicate.get(field)
+        return value if isinstance(value, str) else ""
+
+    def texts(self, field: str) -> tuple[str, ...]:
+        """A list of texts in the predicate; empty when absent."""
+        value = self.statement.predicate.get(field)
+        if not isinstance(value, list | tuple):
+            return ()
+        return tuple(item for item in value if isinstance(item, str))
+
+    def number(self, field: str) -> int | None:
+        """A whole number in the predicate; None when absent."""
+        value = self.statement.predicate.get(field)
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Release:
+    """What is released in an environment now.
+
+    Attributes:
+        statement: the release statement that covers the version.
+        rollback: the rollback statement that returned to it; None when it was promoted last.
+        version: version number in the registry.
+        model: digest of the model's files.
+        number: ever-increasing number of releases and rollbacks in this environment.
+    """
+
+    statement: Signed
+    rollback: Signed | None
+    version: int
+    model: Digest
+    number: int

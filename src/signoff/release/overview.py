@@ -1,0 +1,216 @@
+"""What is released where, and what waits for whom: from statements and aliases alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from signoff.errors import EvidenceError
+from signoff.evidence.statement import StatementKind
+from signoff.record.digest import Json
+from signoff.release.approval import Binding, count_approvals
+from signoff.release.chain import verify_release
+from signoff.release.history import History, decision_of
+from signoff.release.model import Signed
+from signoff.release.people import People, unmet
+from signoff.standard.model import EnvironmentRules, UseCaseRules
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnvironmentStatus:
+    """One environment of one use case.
+
+    Attributes:
+        environment: its name.
+        version: released version; None when nothing is.
+        since: ISO time of the statement on top; "" when nothing is released.
+        by: who signed it.
+        gate: verdict of the release's gate decision; "" when there is none.
+        remarks: self-approvals, waivers, a rollback.
+        problems: what is wrong, such as an alias moved by hand; empty when healthy.
+    """
+
+    environment: str
+    version: int | None
+    since: str
+    by: str
+    gate: str
+    remarks: tuple[str, ...]
+    problems: tuple[str, ...]
+
+    def to_json(self) -> Json:
+        """All fields."""
+        return {
+            "environment": self.environment,
+            "version": self.version,
+            "since": self.since,
+            "by": self.by,
+            "gate": self.gate,
+            "remarks": list(self.remarks),
+            "problems": list(self.problems),
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UseCaseStatus:
+    """One use case.
+
+    Attributes:
+        use_case: its name.
+        owner: who answers for it.
+        environments: in the order of the path.
+        waiting: what waits for whom, one sentence each.
+    """
+
+    use_case: str
+    owner: str
+    environments: tuple[EnvironmentStatus, ...]
+    waiting: tuple[str, ...]
+
+    def to_json(self) -> Json:
+        """All fields."""
+        return {
+            "use_case": self.use_case,
+            "owner": self.owner,
+            "environments": [environment.to_json() for environment in self.environments],
+            "waiting": list(self.waiting),
+        }
+
+
+def overview(
+    rules: UseCaseRules, *, history: History, aliases: Mapping[str, int | None], people: People
+) -> UseCaseStatus:
+    """The status of a use case.
+
+    Args:
+        rules: its rules.
+        history: its statements.
+        aliases: per environment the version its alias points at.
+        people: the roster and roles.
+    """
+    return UseCaseStatus(
+        use_case=rules.name,
+        owner=rules.owner,
+        environments=tuple(
+            _environment(environment, history=history, alias=aliases.get(environment.name), people=people)
+            for environment in rules.environments.values()
+        ),
+        waiting=_waiting(rules, history, people),
+    )
+
+
+def _environment(
+    environment: EnvironmentRules, *, history: History, alias: int | None, people: People
+) -> EnvironmentStatus:
+    try:
+        release = history.release(environment.name)
+    except EvidenceError as error:
+        return EnvironmentStatus(
+            environment=environment.name,
+            version=None,
+            since="",
+            by="",
+            gate="",
+            remarks=(),
+            problems=(error.what,),
+        )
+    if release is None:
+        by_hand = () if alias is None else (f"alias @{environment.alias} was set to version {alias} by hand",)
+        return EnvironmentStatus(
+            environment=environment.name, version=None, since="", by="", gate="", remarks=(), problems=by_hand
+        )
+    top = release.rollback or release.statement
+    problems = [reason.message for reason in verify_release(history, release.statement, people=people)]
+    if alias != release.version:
+        pointed = "nothing" if alias is None else f"version {alias}"
+        problems.append(f"alias @{environment.alias} points at {pointed}: moved by hand")
+    return EnvironmentStatus(
+        environment=environment.name,
+        version=release.version,
+        since=top.text("at"),
+        by=", ".join(top.signers),
+        gate=_verdict(history, release.statement),
+        remarks=_remarks(release.statement, release.rollback),
+        problems=tuple(problems),
+    )
+
+
+def _verdict(history: History, release: Signed) -> str:
+    named = release.statement.subject("decision")
+    found = None if named is None else history.by_id(named)
+    if found is None or found.statement.kind != "gate-decision":
+        return ""
+    return decision_of(found).verdict
+
+
+def _remarks(release: Signed, rollback: Signed | None) -> tuple[str, ...]:
+    remarks = [f"self-approved by {person}" for person in release.texts("self_approved")]
+    waived = release.statement.predicate.get("waived")
+    if isinstance(waived, Mapping) and waived:
+        remarks.append(f"waived: {', '.join(sorted(waived))}")
+    if rollback is not None:
+        remarks.append(
+            f"rolled back from version {rollback.number('from_version')}: {rollback.text('reason')}"
+        )
+    return tuple(remarks)
+
+
+def _waiting(rules: UseCaseRules, history: History, people: People) -> tuple[str, ...]:
+    target = list(rules.environments)[-1]
+    proposals = {s.number("version"): s for s in history.of("proposal") if s.signers}
+    if not proposals:
+        return ()
+    version, proposal = list(proposals.items())[-1]
+    if version is None or _settled(history, target, version, "release"):
+        return ()
+    model, decision = proposal.statement.subject("model"), proposal.statement.subject("decision")
+    if model is None or decision is None:
+        return ()
+    environment = rules.environments[target]
+    approvals = count_approvals(
+        history,
+        environment=environment,
+        version=version,
+        binding=Binding(
+            model=model, decision=decision, rules=rules.environment_digest(target), proposal=proposal.id
+        ),
+        people=people,
+        authors=frozenset(proposal.signers) | frozenset(proposal.texts("authors")),
+    )
+    ref = f"{rules.registered_model}/{version}"
+    if approvals.rejections:
+        return tuple(f"{ref}: {text}" for text in approvals.rejections)
+    missing = unmet(environment.approvals, {person: people.roles_of(person) for person in approvals.counting})
+    if missing:
+        return tuple(
+            f"{ref} waits for {rule.count} approval{'s' if rule.count > 1 else ''} by {rule.role}"
+            f" for {target} ({', '.join(people.having([rule.role])) or 'nobody has that role'})"
+            for rule in missing
+        )
+    able = sorted(role for role, allowed in people.roles.items() if "promote" in allowed)
+    return (f"{ref} is approved for {target} and waits for a promotion ({', '.join(people.having(able))})",)
+
+
+def _settled(history: History, environment: str, version: int, kind: StatementKind) -> bool:
+    return any(
+        s.text("environment") == environment and s.number("version") == version for s in history.of(kind)
+    )
+
+
+def render_text(rows: tuple[UseCaseStatus, ...], *, store: str, standard: str) -> str:
+    """The status of all use cases on one screen."""
+    lines = [standard, store, ""]
+    for row in rows:
+        lines.append(f"{row.use_case}  (owner {row.owner})")
+        width = max(len(e.environment) for e in row.environments)
+        for environment in row.environments:
+            lines.append(f"  {environment.environment:<{width}}  {_summary(environment)}")
+            lines += [f"  {'':<{width}}  note: {remark}" for remark in environment.remarks]
+            lines += [f"  {'':<{width}}  PROBLEM: {problem}" for problem in environment.problems]
+        lines += [f"  waiting: {text}" for text in row.waiting]
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _summary(environment: EnvironmentStatus) -> str:
+    if environment.version is None:
+        return "nothing released"
+    return f"version {environment.version} since {environment.since} by {environment.by}, gate {environment.gate or '?'}"

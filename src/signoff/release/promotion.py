@@ -1,0 +1,366 @@
+"""May this version be released into this environment, or an earlier one be put back?"""
+
+from dataclasses import dataclass
+
+from signoff.evidence.ledger import LogHead
+from signoff.evidence.statement import Statement, Subject
+from signoff.record.digest import Digest, Json
+from signoff.record.model_version import ModelVersionRecord
+from signoff.release.approval import Approvals, Binding, count_approvals, head_json
+from signoff.release.chain import verify_release
+from signoff.release.history import History, decision_of
+from signoff.release.model import Reason, Release, ReleaseDecision, Signed
+from signoff.release.people import People, unmet
+from signoff.release.proposal import Judged, gate_refusals
+from signoff.release.waivers import Waivers
+from signoff.standard.model import EnvironmentRules, UseCaseRules
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """A version as it is now.
+
+    Attributes:
+        version: the registry's record.
+        model: digest of its files, hashed now.
+        authors: who ran, committed or proposed it.
+        input_gaps: what the deployment's input table lacks for its signature.
+    """
+
+    version: ModelVersionRecord
+    model: Digest
+    authors: frozenset[str]
+    input_gaps: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Promotion:
+    """A decided promotion with all a release statement names.
+
+    Attributes:
+        decision: the answer.
+        binding: what the counting approvals are bound to; None when there is no proposal or decision.
+        approvals: the approvals as they were judged; None in the same case.
+    """
+
+    decision: ReleaseDecision
+    binding: Binding | None
+    approvals: Approvals | None
+
+
+def decide_promotion(
+    rules: UseCaseRules,
+    environment: EnvironmentRules,
+    *,
+    actor: str,
+    candidate: Candidate,
+    history: History,
+    people: People,
+    waivers: Waivers,
+    baseline_environment: str,
+) -> Promotion:
+    """Decide whether a version may be released into an environment; all that is missing is listed.
+
+    Args:
+        rules: the use case's rules now.
+        environment: the environment's rules now.
+        actor: e-mail of the person whose key signs.
+        candidate: the version as it is now.
+        history: the use case's statements.
+        people: the roster and roles.
+        waivers: the waivers that count.
+        baseline_environment: the environment whose model the gate compares with.
+    """
+    version = candidate.version
+    reasons = list(people.refusals(actor, "promote"))
+    remarks: list[str] = []
+    proposal = history.proposal(version.version)
+    binding: Binding | None = None
+    approvals: Approvals | None = None
+    if proposal is None:
+        reasons.append(
+            Reason(
+                code="not-proposed",
+                message=f"{version.ref} was never proposed, or its proposal has no valid signature",
+                fix=f"signoff propose {version.run_id or 'RUN'}",
+            )
+        )
+    else:
+        reasons += _proposal_refusals(candidate, proposal, people)
+        judged = _judged(history, proposal)
+        released = history.release(baseline_environment)
+        baseline = None if released is None else released.model
+        if released is not None and released.version == version.version and judged is not None:
+            # The version is production itself already: it was judged against its predecessor.
+            context = judged.decision.context
+            baseline = None if context.baseline is None else context.baseline.digest
+        reasons += gate_refusals(
+            rules,
+            run_id=version.run_id or "RUN",
+            judged=judged,
+            data=None,
+            baseline=baseline,
+            waived=waivers.by_code,
+        )
+        decision = proposal.statement.subject("decision")
+        if decision is not None:
+            binding = Binding(
+                model=candidate.model,
+                decision=decision,
+                rules=rules.environment_digest(environment.name),
+                proposal=proposal.id,
+            )
+            approvals = count_approvals(
+                history,
+                environment=environment,
+                version=version.version,
+                binding=binding,
+                people=people,
+                authors=candidate.authors,
+            )
+            reasons += _approval_refusals(environment, version.ref, approvals, people)
+            remarks += [
+                f"self-approved: {person} is an author of this version"
+                for person in sorted(set(approvals.counting) & candidate.authors)
+            ]
+    reasons += _order_refusals(environment, candidate, history)
+    reasons += [
+        Reason(code="input-schema", message=f"the deployment's input does not fit the model: {gap}")
+        for gap in candidate.input_gaps
+    ]
+    remarks += [f"waived: {code} by {', '.join(w.signers)}" for code, w in sorted(waivers.by_code.items())]
+    return Promotion(
+        decision=ReleaseDecision(
+            transition="promote",
+            subject=f"{version.ref} to {environment.name}",
+            reasons=tuple(reasons),
+            remarks=(*remarks, *waivers.refused),
+        ),
+        binding=binding,
+        approvals=approvals,
+    )
+
+
+def _judged(history: History, proposal: Signed) -> Judged | None:
+    decision = proposal.statement.subject("decision")
+    found = None if decision is None else history.by_id(decision)
+    if found is None or found.statement.kind != "gate-decision":
+        return None
+    if found.statement.subject("model") != proposal.statement.subject("model"):
+        return None
+    return Judged(signed=found, decision=decision_of(found))
+
+
+def _proposal_refusals(candidate: Candidate, proposal: Signed, people: People) -> list[Reason]:
+    reasons: list[Reason] = []
+    proposed = proposal.statement.subject("model")
+    if proposed != candidate.model:
+        reasons.append(
+            Reason(
+                code="model-bytes-changed",
+                message=f"the model's files changed since {candidate.version.ref} was proposed (proposed"
+                f" {'nothing' if proposed is None else proposed.short}, now {candidate.model.short})",
+                fix="find out who changed them; then log the model again and propose the new run",
+            )
+        )
+    if proposal.text("run_id") != candidate.version.run_id:
+        reasons.append(
+            Reason(
+                code="version-replaced",
+                message=f"{candidate.version.ref} comes from run {candidate.version.run_id}, the proposal is about"
+                f" run {proposal.text('run_id')}: the version was deleted and registered again",
+                fix=f"signoff propose {candidate.version.run_id or 'RUN'}",
+            )
+        )
+    if not any(people.may(signer, "propose") for signer in proposal.signers):
+        reasons.append(
+            Reason(
+                code="proposer-role",
+                message=f"the proposal was signed by {', '.join(proposal.signers)}, who may not propose",
+            )
+        )
+    return reasons
+
+
+def _approval_refusals(
+    environment: EnvironmentRules, ref: str, approvals: Approvals, people: People
+) -> list[Reason]:
+    roles = {person: people.roles_of(person) for person in approvals.counting}
+    missing = [
+        Reason(
+            code="approval-missing",
+            message=f"{environment.name} needs {rule.count} more approval{'s' if rule.count > 1 else ''}"
+            f" by {rule.role}{_explained(approvals)}",
+            fix=f"signoff approve {ref} --env {environment.name}"
+            f"   (on the roster with that role: {', '.join(people.having([rule.role])) or 'nobody'})",
+        )
+        for rule in unmet(environment.approvals, roles)
+    ]
+    rejected = [
+        Reason(code="rejected", message=text, fix="the reviewer who rejected it can approve it later")
+        for text in approvals.rejections
+    ]
+    return [*missing, *rejected]
+
+
+def _explained(approvals: Approvals) -> str:
+    return f" ({'; '.join(approvals.void)})" if approvals.void else ""
+
+
+def _order_refusals(environment: EnvironmentRules, candidate: Candidate, history: History) -> list[Reason]:
+    if environment.after is None:
+        return []
+    ref = candidate.version.ref
+    revoked = history.revoked(environment.after)
+    passed = any(
+        s.text("environment") == environment.after
+        and s.statement.subject("model") == candidate.model
+        and s.signers
+        and s.id not in revoked
+        for s in history.of("release")
+    )
+    if passed:
+        return []
+    return [
+        Reason(
+            code="environment-order",
+            message=f"{ref} was not released in {environment.after} yet; {environment.name} comes after it",
+            fix=f"signoff promote {ref} --env {environment.after}",
+        )
+    ]
+
+
+def release_statement(
+    rules: UseCaseRules,
+    environment: EnvironmentRules,
+    *,
+    candidate: Candidate,
+    binding: Binding,
+    approvals: Approvals,
+    waivers: Waivers,
+    actor: str,
+    previous: Release | None,
+    log: LogHead,
+    at: str,
+) -> Statement:
+    """The statement that releases a version; it stays valid until revoked, whatever the standard becomes."""
+    version = candidate.version
+    signed_by = sorted(approvals.counting.items())
+    approved: list[Json] = [{"approver": person, "statement": str(signed.id)} for person, signed in signed_by]
+    required: list[Json] = [{"role": rule.role, "count": rule.count} for rule in environment.approvals]
+    self_approved: list[Json] = [*sorted(set(approvals.counting) & candidate.authors)]
+    return Statement(
+        kind="release",
+        subjects=(
+            *binding.subjects(),
+            *(Subject(name=f"approval:{person}", digest=signed.id) for person, signed in signed_by),
+        ),
+        predicate={
+            "use_case": rules.name,
+            "environment": environment.name,
+            "alias": environment.alias,
+            "registered_model": rules.registered_model,
+            "version": version.version,
+            "run_id": version.run_id,
+            "number": 1 if previous is None else previous.number + 1,
+            "previous": None if previous is None else str(previous.statement.id),
+            "required": required,
+            "approved": approved,
+            "self_approved": self_approved,
+            "waived": {code: str(w.id) for code, w in sorted(waivers.by_code.items())},
+            "actor": actor,
+            "log": head_json(log),
+            "at": at,
+        },
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rollback:
+    """A decided rollback.
+
+    Attributes:
+        decision: the answer.
+        current: what is released now.
+        target: the release statement to return to; None when there is none.
+    """
+
+    decision: ReleaseDecision
+    current: Release | None
+    target: Signed | None
+
+
+def decide_rollback(
+    environment: str, *, use_case: str, actor: str, history: History, people: People, reason: str
+) -> Rollback:
+    """Decide on a return to the last good release; it needs that release's statement and nothing else."""
+    current = history.release(environment)
+    target = None if current is None else last_good(history, environment, current)
+    reasons = list(people.refusals(actor, "rollback"))
+    if not reason.strip():
+        reasons.append(Reason(code="reason", message="a rollback needs a reason", fix='add --reason "…"'))
+    if current is None:
+        reasons.append(Reason(code="nothing-released", message=f"nothing is released in {environment}"))
+    elif target is None:
+        reasons.append(
+            Reason(
+                code="no-last-good",
+                message=f"there is no earlier good release in {environment} to return to",
+                fix="remove the deployment by hand, or promote another version",
+            )
+        )
+    else:
+        reasons += verify_release(history, target, people=people)
+    return Rollback(
+        decision=ReleaseDecision(
+            transition="rollback", subject=f"{use_case}@{environment}", reasons=tuple(reasons)
+        ),
+        current=current,
+        target=target,
+    )
+
+
+def last_good(history: History, environment: str, current: Release) -> Signed | None:
+    """The newest release before the current one that no rollback has left, of another version."""
+    revoked = history.revoked(environment)
+    earlier = [
+        signed
+        for signed in history.of("release")
+        if signed.text("environment") == environment
+        and signed.order < current.statement.order
+        and signed.id not in revoked
+        and signed.number("version") != current.version
+        and signed.signers
+    ]
+    return earlier[-1] if earlier else None
+
+
+def rollback_statement(
+    environment: str, *, use_case: str, rollback: Rollback, actor: str, reason: str, log: LogHead, at: str
+) -> Statement:
+    """The statement that puts an earlier release back and revokes the one it leaves."""
+    current, target = rollback.current, rollback.target
+    if current is None or target is None:
+        raise ValueError("a rollback statement needs a current release and a target")
+    model = target.statement.subject("model")
+    if model is None:
+        raise ValueError("the target release names no model")
+    return Statement(
+        kind="rollback",
+        subjects=(
+            Subject(name="model", digest=model),
+            Subject(name="release", digest=target.id),
+            Subject(name="revoked-release", digest=current.statement.id),
+        ),
+        predicate={
+            "use_case": use_case,
+            "environment": environment,
+            "from_version": current.version,
+            "to_version": target.number("version"),
+            "number": current.number + 1,
+            "actor": actor,
+            "reason": reason,
+            "log": head_json(log),
+            "at": at,
+        },
+    )

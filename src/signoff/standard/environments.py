@@ -1,0 +1,178 @@
+"""What a release into each environment needs: the profile's rules, the team's over them, in path order."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Literal
+
+from signoff.standard import defaults
+from signoff.standard.model import ApprovalRule, EnvironmentRules, Transition
+from signoff.standard.schema import EnvironmentSection
+from signoff.standard.shape import Faults, did_you_mean
+from signoff.standard.strict_yaml import Path
+
+_PRODUCTION = "prod"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layer:
+    """Environments as one place of the file gives them."""
+
+    sections: Mapping[str, EnvironmentSection]
+    path: Path
+
+
+@dataclass(kw_only=True, slots=True)
+class _Merged:
+    """One environment while layers are laid over each other, and where each value was written."""
+
+    name: str
+    alias: str
+    approvals: Mapping[str, int] = field(default_factory=dict)
+    self_approval: Literal["refused", "recorded"] = "refused"
+    after: str | None = None
+    checklist: tuple[str, ...] = ()
+    rollback_plan: bool = False
+    written: dict[str, Path] = field(default_factory=dict)
+
+    def lay_over(self, section: EnvironmentSection, path: Path | None) -> None:
+        """Take every key that the section gives; ``path`` is where, or None for the profile's own."""
+        if section.alias is not None:
+            self.alias = section.alias
+        if section.approvals is not None:
+            self.approvals = section.approvals
+        if section.self_approval is not None:
+            self.self_approval = section.self_approval
+        if section.after is not None:
+            self.after = section.after
+        if section.checklist is not None:
+            self.checklist = section.checklist
+        if section.rollback_plan is not None:
+            self.rollback_plan = section.rollback_plan
+        if path is not None:
+            given = [key.name for key in fields(section) if getattr(section, key.name) is not None]
+            self.written.update({key: (*path, key) for key in given})
+
+    def frozen(self) -> EnvironmentRules:
+        """As rules."""
+        return EnvironmentRules(
+            name=self.name,
+            alias=self.alias,
+            approvals=tuple(ApprovalRule(role=role, count=count) for role, count in self.approvals.items()),
+            self_approval=self.self_approval,
+            after=self.after,
+            checklist=self.checklist,
+            rollback_plan=self.rollback_plan,
+        )
+
+
+def resolve_environments(
+    profile: str,
+    layers: tuple[Layer, ...],
+    roles: Mapping[str, frozenset[Transition]],
+    faults: Faults,
+) -> dict[str, EnvironmentRules]:
+    """All environments by name, in the order of the path to production.
+
+    Args:
+        profile: name of the profile that the layers are laid over.
+        layers: the standard's environments, then the use case's.
+        roles: what each role may do.
+        faults: takes the faults found.
+    """
+    shipped = defaults.profile(profile).environments
+    merged = {name: _Merged(name=name, alias=name) for name in _names(shipped, layers)}
+    for name, section in shipped.items():
+        merged[name].lay_over(section, None)
+    for layer in layers:
+        for name, section in layer.sections.items():
+            merged[name].lay_over(section, (*layer.path, name))
+    for environment in merged.values():
+        _check_roles(environment, roles, faults)
+        _check_not_weaker(environment, profile, faults)
+    _check_aliases(merged, faults)
+    return {name: merged[name].frozen() for name in _in_path_order(merged, faults)}
+
+
+def _names(shipped: Mapping[str, EnvironmentSection], layers: tuple[Layer, ...]) -> tuple[str, ...]:
+    """Shipped environments with the team's own ahead of production."""
+    own = [name for layer in layers for name in layer.sections if name not in shipped]
+    ahead = [name for name in shipped if name != _PRODUCTION]
+    return tuple(dict.fromkeys((*ahead, *own, _PRODUCTION)))
+
+
+def _check_roles(environment: _Merged, roles: Mapping[str, frozenset[Transition]], faults: Faults) -> None:
+    if faults.within(("roles",)):
+        return  # what the roles are is not known yet
+    path = environment.written.get("approvals")
+    for role in environment.approvals:
+        where = ("roles", role) if path is None else (*path, role)
+        if role not in roles:
+            faults.add(where, f"unknown role `{role}`", did_you_mean(role, roles))
+        elif "approve" not in roles[role]:
+            able = [name for name, may in roles.items() if "approve" in may]
+            hint = f"roles that may: {', '.join(able)}" if able else None
+            message = f"`{role}` may not approve, and environment {environment.name} asks for its approval"
+            faults.add(where, message, hint)
+
+
+def _check_not_weaker(environment: _Merged, profile: str, faults: Faults) -> None:
+    """A profile is a promise: the team may ask for more than it, not for less."""
+    rules = defaults.profile(profile)
+    hint = f"profile {profile} asks for it; keep it, or choose a smaller profile"
+    written = environment.written
+    if environment.self_approval == "recorded" and not rules.self_approval_allowed:
+        able = "with profile small only"
+        faults.add(
+            written["self_approval"], f"`recorded` is allowed {able}; this is {profile}", "write refused"
+        )
+    shipped = rules.environments.get(environment.name)
+    if shipped is None:
+        return
+    wanted = sum((shipped.approvals or {}).values())
+    given = sum(environment.approvals.values())
+    if given < wanted:
+        faults.add(
+            written["approvals"], f"{given} approvals; {environment.name} needs at least {wanted}", hint
+        )
+    if shipped.rollback_plan and not environment.rollback_plan:
+        faults.add(written["rollback_plan"], f"{environment.name} needs a rollback plan", hint)
+    if shipped.checklist and not environment.checklist:
+        faults.add(written["checklist"], f"{environment.name} needs a checklist", hint)
+
+
+def _check_aliases(merged: Mapping[str, _Merged], faults: Faults) -> None:
+    seen: dict[str, _Merged] = {}
+    for environment in merged.values():
+        other = seen.setdefault(environment.alias, environment)
+        if other is environment:
+            continue
+        path = environment.written.get("alias") or other.written.get("alias") or ("environments",)
+        message = f"{other.name} and {environment.name} share the alias `{environment.alias}`"
+        faults.add(path, message, "an alias says what is released where: give each environment its own")
+
+
+def _in_path_order(merged: Mapping[str, _Merged], faults: Faults) -> Iterator[str]:
+    """Every environment after the one that it names in ``after``, else in the order given."""
+    waiting = dict(merged)
+    for name, environment in merged.items():
+        if environment.after is not None and environment.after not in merged:
+            path = environment.written["after"]
+            faults.add(
+                path, f"unknown environment `{environment.after}`", did_you_mean(environment.after, merged)
+            )
+            waiting.pop(name)
+    while waiting:
+        ready = next((name for name, e in waiting.items() if e.after not in waiting), None)
+        if ready is None:
+            _note_circle(waiting, faults)
+            return
+        waiting.pop(ready)
+        yield ready
+
+
+def _note_circle(waiting: Mapping[str, _Merged], faults: Faults) -> None:
+    for name, environment in waiting.items():
+        if (path := environment.written.get("after")) is not None:
+            message = f"{name} waits for {environment.after}, which waits for {name}: `after` makes a circle"
+            faults.add(path, message, "remove one of them")
+            return

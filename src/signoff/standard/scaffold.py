@@ -1,0 +1,158 @@
+"""The files that a team starts with."""
+
+import json
+import re
+from dataclasses import dataclass
+
+from signoff.errors import UsageError
+from signoff.standard.metrics import TASKS
+from signoff.standard.names import NAME, OWNER, PROFILES
+from signoff.standard.shape import did_you_mean
+
+SCHEMA_FILE = ".signoff/schema.json"
+
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_@./-]*\Z")
+_NOT_TEXT = frozenset({"true", "false", "null"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Example:
+    """What a model type's scaffold names."""
+
+    label: str
+    primary: str
+    margin: str
+    slice_metric: str
+    slice_margin: str
+    threshold: str
+
+
+_EXAMPLES = {
+    "classification": _Example(
+        label="label",
+        primary="roc_auc",
+        margin="0.01",
+        slice_metric="recall",
+        slice_margin="0.05",
+        threshold="{metric: precision, at_least: 0.6}",
+    ),
+    "regression": _Example(
+        label="target",
+        primary="mae",
+        margin="0.5",
+        slice_metric="mae",
+        slice_margin="1.0",
+        threshold="{metric: r2, at_least: 0.6}",
+    ),
+}
+
+
+def scaffold(profile: str, model_type: str, use_case: str, owner: str) -> str:
+    """A commented standard for one use case, ready to load.
+
+    Args:
+        profile: small, mid or enterprise.
+        model_type: classification or regression.
+        use_case: its name.
+        owner: the person who answers for it.
+
+    Raises:
+        UsageError: one of them cannot stand in a standard.
+    """
+    if profile not in PROFILES:
+        raise UsageError(f"unknown profile `{profile}`", hint=did_you_mean(profile, PROFILES))
+    if model_type not in TASKS:
+        hint = f"this version scores {' and '.join(TASKS)}; other types can be `like` one of them"
+        raise UsageError(f"no standard can be begun for model type `{model_type}`", hint=hint)
+    if not re.fullmatch(NAME.pattern, use_case):
+        raise UsageError(f"`{use_case}` cannot name a use case", hint=NAME.words)
+    if not owner.strip() or not re.fullmatch(OWNER.pattern, owner):
+        raise UsageError(f"`{owner}` cannot be an owner", hint=OWNER.words)
+    example = _EXAMPLES[model_type]
+    name = _quoted(use_case)
+    return f"""\
+# yaml-language-server: $schema={SCHEMA_FILE}
+#
+# The team's way of working, once. Check it:      signoff standard check
+# All rules with the defaults filled in:          signoff standard show --resolved
+# Commented lines show what else can be said; what is left out comes from the profile and the model type.
+
+signoff: 1
+version: "1"            # raise it when you change a rule; every decision names it
+profile: {profile:<14} # small, mid or enterprise
+
+# store: sqlite:///mlflow.db    # MLflow tracking URI; by default MLFLOW_TRACKING_URI decides
+# capture: full                 # full or minimal: how much of the environment runs record
+# evidence: warn                # report-only while the team starts: missing evidence warns, and blocks nothing
+
+use_cases:
+  {name}:
+    owner: {_quoted(owner)}
+    type: {model_type}
+    # experiment: [{name}, {_quoted(use_case + "/retraining")}]   # by default the use case's name
+    # run_name: 'w\\d{{4}}-\\d{{2}}.*'     # a regular expression that run names must match
+    # window: true                     # runs train on a window of time and name its dates
+
+    # The rows that candidate and production version are both judged on.
+    evaluate:
+      data: data/evaluation.parquet    # Parquet, CSV or a Delta table, relative to this file
+      label: {example.label}
+      # cluster: customer_id           # rows of one customer are not independent
+
+    # better_by asks for a gain, no_worse_than rules out a loss; both in units of the metric.
+    primary: {{metric: {example.primary}, no_worse_than: {example.margin}}}
+
+    # The same inside each group that must not pay for the average.
+    # slices:
+    #   - {{by: segment, metric: {example.slice_metric}, no_worse_than: {example.slice_margin}}}
+
+    # thresholds:
+    #   - {example.threshold}
+    #   - {{metric: latency_p95_ms, at_most: 50}}
+
+    # What runs must log beside what profile and model type ask for.
+    # require:
+    #   params: [campaign]
+    #   artifacts:
+    #     - {{name: fairness_report, why: "The works council reads it.", severity: warn}}
+
+    # batch:
+    #   input: data/to_score.parquet
+    #   output: data/predictions
+    #   keys: [customer_id]
+"""
+
+
+def scaffold_roster(owner: str) -> str:
+    """A roster that names the owner as an author, without a key: nobody can approve before keys stand there.
+
+    Args:
+        owner: an e-mail address, or a name, which then needs its address.
+    """
+    name, _, host = owner.partition("@")
+    address = (
+        owner if host else f"{re.sub('[^a-z0-9]+', '.', name.casefold()).strip('.') or 'owner'}@example.org"
+    )
+    remark = "" if host else "    # put the real address here"
+    return f"""\
+# Who is who, in which roles, with which keys. Roles are those of signoff.yaml; this profile brings author,
+# reviewer and platform-owner. A key is the content of an OpenSSH Ed25519 public key file, made with:
+#   ssh-keygen -t ed25519
+
+people:
+  {_quoted(address)}:{remark}
+    name: {_quoted(name)}
+    roles: [author]
+    # keys: ["ssh-ed25519 AAAA... ana@laptop"]
+    # also: [ana@laptop.local, atorres]      # further git and system names that mean this person
+
+  # ben@shop.example:
+  #   name: Ben Okafor
+  #   roles: [reviewer]
+  #   keys: ["ssh-ed25519 AAAA... ben@laptop"]
+"""
+
+
+def _quoted(text: str) -> str:
+    """The text as a YAML scalar that is read back as the same text."""
+    return text if _PLAIN.match(text) and text.casefold() not in _NOT_TEXT else json.dumps(text)

@@ -1,0 +1,226 @@
+"""A small team that works with Signoff: its repository, its keys, its runs; on the Wisconsin cancer data.
+
+The data is the Wisconsin diagnostic set that scikit-learn carries: 569 real rows, two classes.
+"""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PEOPLE = {"ana": "author", "ben": "reviewer", "cleo": "platform-owner", "dan": "wizard"}
+STANDARD = """\
+signoff: 1
+profile: small
+use_cases:
+  tumours:
+    owner: ana@lab.example
+    type: classification
+    evaluate: {data: eval/table.parquet, label: benign, row_key: sample}
+    primary: {metric: roc_auc, no_worse_than: 0.05}
+    slices:
+      - {by: size, metric: recall, no_worse_than: 0.2, inconclusive: warn}
+    thresholds:
+      - {metric: roc_auc, at_least: 0.8}
+    gate: {looks: 3}
+    batch: {input: scoring/table.parquet, output: predictions/tumours, keys: [sample]}
+  cells:
+    owner: ana@lab.example
+    type: classification
+    evaluate: {data: eval/table.parquet, label: benign, row_key: sample}
+    primary: {metric: roc_auc, no_worse_than: 0.02}
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Team:
+    """A team's folder with what happened in it.
+
+    Attributes:
+        folder: the repository.
+        good: run of a model on all features.
+        weak: run of a model on two noisy features.
+    """
+
+    folder: Path
+    good: str
+    weak: str
+
+    def key(self, person: str) -> str:
+        return str(self.folder.parent / "keys" / person)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What a command printed and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def __str__(self) -> str:
+        return f"exit code {self.code}\n{self.out}\n{self.err}"
+
+
+@contextmanager
+def inside(folder: Path) -> Iterator[None]:
+    """Work in a folder with no address of another store in the environment."""
+    before = Path.cwd()
+    kept = {
+        name: os.environ.pop(name) for name in ("MLFLOW_TRACKING_URI", "SIGNOFF_KEY") if name in os.environ
+    }
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+        os.environ.update(kept)
+
+
+def signoff(team: Team, *arguments: str, key: str | None = None) -> Outcome:
+    """Run the command line in this process, in the team's folder, as the person with that key."""
+    from io import StringIO
+    from contextlib import redirect_stderr, redirect_stdout
+
+    from signoff.apps.cli.main import main
+
+    given = [*arguments] if key is None else [*arguments, "--key", team.key(key)]
+    out, err = StringIO(), StringIO()
+    code: object = 0
+    with inside(team.folder), redirect_stdout(out), redirect_stderr(err):
+        try:
+            main(given)
+        except SystemExit as stop:
+            code = stop.code
+    assert isinstance(code, int)
+    return Outcome(code=code, out=out.getvalue(), err=err.getvalue())
+
+
+def registry(team: Team) -> Any:
+    """A plain MLflow client, as somebody without Signoff has it."""
+    import mlflow
+
+    uri = f"sqlite:///{team.folder / 'mlflow.db'}"
+    return mlflow.MlflowClient(uri, registry_uri=uri)
+
+
+def make_team(folder: Path, standard: str = STANDARD) -> Team:
+    """A repository with standard, roster, keys, data and two runs."""
+    from signoff.adapters.key_files import generate_key
+
+    folder.mkdir(parents=True)
+    lines = ["people:"]
+    for person, role in PEOPLE.items():
+        key = generate_key(folder.parent / "keys" / person, comment=f"{person}, test key")
+        lines += [
+            f"  {person}@lab.example:",
+            f"    name: {person.title()}",
+            f"    roles: [{role}]",
+            f'    keys: ["{key.public_line}"]',
+        ]
+    (folder / "signoff.yaml").write_text(standard)
+    (folder / "signoff.roster.yaml").write_text("\n".join(lines) + "\n")
+    (folder / ".gitignore").write_text("mlflow.db*\nmlruns/\nmlartifacts/\npredictions/\neval/\nscoring/\n")
+    write_tables(folder)
+    git(folder, "init", "-q", "-b", "main")
+    git(folder, "config", "user.email", "ana@lab.example")
+    git(folder, "config", "user.name", "Ana")
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "The team's standard")
+    with inside(folder):
+        good, weak = log_run("good"), log_run("weak")
+    return Team(folder=folder, good=good, weak=weak)
+
+
+def git(folder: Path, *arguments: str) -> None:
+    subprocess.run(["git", "-C", str(folder), *arguments], check=True)
+
+
+def cancer() -> Any:
+    """The data set with a sample number, the label and a size band."""
+    from sklearn.datasets import load_breast_cancer
+
+    frame = load_breast_cancer(as_frame=True).frame.rename(columns={"target": "benign"})
+    frame.columns = [name.replace(" ", "_") for name in frame.columns]
+    frame.insert(0, "sample", range(len(frame)))
+    frame["size"] = ["large" if area > 600 else "small" for area in frame.mean_area]
+    return frame
+
+
+def write_tables(folder: Path) -> None:
+    frame = cancer()
+    (folder / "eval").mkdir()
+    (folder / "scoring").mkdir()
+    frame[frame["sample"] % 2 == 0].to_parquet(folder / "eval/table.parquet", index=False)
+    frame.drop(columns=["benign"]).to_parquet(folder / "scoring/table.parquet", index=False)
+
+
+FEATURES = {
+    "good": ["mean_radius", "mean_texture", "mean_smoothness", "mean_concavity", "worst_area"],
+    "weak": ["symmetry_error", "texture_error"],
+}
+
+
+def log_run(
+    quality: str, *, complete: bool = True, experiment: str = "tumours", signature: bool = True
+) -> str:
+    """Train and log one run as the standard asks; not complete: without its feature set."""
+    import mlflow
+    from mlflow.models import infer_signature
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import confusion_matrix, roc_auc_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    import signoff
+
+    frame = cancer()
+    train = frame[frame["sample"] % 2 == 1]
+    columns = FEATURES[quality]
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=1.0)).fit(train[columns], train["benign"])
+    mlflow.set_tracking_uri(f"sqlite:///{Path.cwd() / 'mlflow.db'}")  # MLflow keeps one engine per address
+    mlflow.set_experiment(experiment)
+    with mlflow.start_run(run_name=f"tumours-{quality}") as run:
+        mlflow.log_params({"model_type": "logistic", "C": 1.0, "seed": 0, "threshold": 0.5})
+        if complete:
+            mlflow.log_param("feature_set", quality)
+        score = model.predict_proba(train[columns])[:, 1]
+        mlflow.log_metrics(
+            {"roc_auc": roc_auc_score(train["benign"], score), "precision": 0.9, "recall": 0.9}
+        )
+        signoff.log_dataset(train, name="wisconsin", source="scikit-learn", context="training", version="1")
+        signoff.log_evidence("threshold_rationale", "The middle: both errors cost the same here.")
+        matrix = confusion_matrix(train["benign"], model.predict(train[columns]))
+        signoff.log_evidence("confusion_matrix", {"rows": matrix.tolist()})
+        for name in ("false_positives", "false_negatives"):
+            signoff.log_evidence(name, train.head(3))
+        mlflow.sklearn.log_model(
+            model,
+            name="model",
+            signature=infer_signature(train[columns], model.predict(train[columns])) if signature else None,
+            input_example=train[columns].head(3) if signature else None,
+        )
+        run_id: str = run.info.run_id
+    return run_id
+
+
+def copy_team(team: Team, to: Path) -> Team:
+    """A team of its own for one test: folder, store and artifacts, at another place."""
+    shutil.copytree(team.folder.parent, to)
+    folder = to / team.folder.name
+    old, new = str(team.folder), str(folder)
+    with sqlite3.connect(folder / "mlflow.db") as store:
+        for table, column in (
+            ("experiments", "artifact_location"),
+            ("runs", "artifact_uri"),
+            ("logged_models", "artifact_location"),
+            ("model_versions", "storage_location"),
+        ):
+            store.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (old, new))
+    store.close()
+    return Team(folder=folder, good=team.good, weak=team.weak)

@@ -1,0 +1,401 @@
+"""Each refusal that makes a release trustworthy, driven through the command line on a real store."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from team import STANDARD, Outcome, Team, copy_team, git, inside, log_run, make_team, registry, signoff
+
+CONTEXT = ("--context", "business_context=triage of biopsies", "--notes", "first model")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Team:
+    """Two runs, logged and committed; nothing judged yet."""
+    return make_team(tmp_path_factory.mktemp("made") / "repo")
+
+
+@pytest.fixture(scope="module")
+def proposed_once(made: Team, tmp_path_factory: pytest.TempPathFactory) -> Team:
+    """The good run has passed its gate and is proposed as tumours/1."""
+    team = copy_team(made, tmp_path_factory.mktemp("proposed") / "team")
+    assert signoff(team, "gate", team.good).code == 0
+    assert signoff(team, "propose", team.good, *CONTEXT, key="ana").code == 0
+    return team
+
+
+@pytest.fixture(scope="module")
+def released_once(proposed_once: Team, tmp_path_factory: pytest.TempPathFactory) -> Team:
+    """tumours/1 is approved and released in prod."""
+    team = copy_team(proposed_once, tmp_path_factory.mktemp("released") / "team")
+    assert signoff(team, "approve", "tumours/1", key="ben").code == 0
+    assert signoff(team, "promote", "tumours/1", key="cleo").code == 0
+    return team
+
+
+@pytest.fixture
+def fresh(made: Team, tmp_path: Path) -> Team:
+    return copy_team(made, tmp_path / "team")
+
+
+@pytest.fixture
+def proposed(proposed_once: Team, tmp_path: Path) -> Team:
+    return copy_team(proposed_once, tmp_path / "team")
+
+
+@pytest.fixture
+def approved(proposed: Team) -> Team:
+    assert signoff(proposed, "approve", "tumours/1", key="ben").code == 0
+    return proposed
+
+
+@pytest.fixture
+def released(released_once: Team, tmp_path: Path) -> Team:
+    return copy_team(released_once, tmp_path / "team")
+
+
+def refused(outcome: Outcome, *codes: str) -> None:
+    """The command was refused with exit code 1, for exactly these reasons."""
+    assert outcome.code == 1, outcome
+    given = [reason["code"] for reason in json.loads(outcome.out)["reasons"]]
+    assert given == list(codes), outcome
+
+
+def alias(team: Team, name: str = "prod") -> int | None:
+    with sqlite3.connect(team.folder / "mlflow.db") as store:
+        row = store.execute(
+            "SELECT version FROM registered_model_aliases WHERE alias = ?", (name,)
+        ).fetchone()
+    store.close()
+    return None if row is None else int(row[0])
+
+
+def logged(team: Team) -> list[tuple[str, str]]:
+    """(action, outcome) of every audit entry, after the log itself was verified."""
+    assert signoff(team, "admin", "audit", "--verify").code == 0
+    entries = json.loads(signoff(team, "admin", "audit", "--format", "json").out)
+    return [(row["entry"]["action"], row["entry"]["outcome"]) for row in entries]
+
+
+def edit_standard(team: Team, old: str, new: str) -> None:
+    path = team.folder / "signoff.yaml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_a_run_that_does_not_conform_is_not_registered(fresh: Team) -> None:
+    with inside(fresh.folder):
+        run = log_run("good", complete=False)
+    assert signoff(fresh, "check", run).code == 1
+    signoff(fresh, "gate", run)
+    outcome = signoff(fresh, "propose", run, *CONTEXT, "--format", "json", key="ana")
+    refused(outcome, "param:feature_set", "documented:features")
+    assert logged(fresh)[-1] == ("propose", "refused")
+
+
+def test_a_failed_gate_registers_nothing(released: Team) -> None:
+    assert signoff(released, "gate", released.weak).code == 1
+    outcome = signoff(released, "propose", released.weak, *CONTEXT, "--format", "json", key="ana")
+    refused(outcome, "margin:roc_auc", "threshold:roc_auc")
+    with sqlite3.connect(released.folder / "mlflow.db") as store:
+        assert store.execute("SELECT count(*) FROM model_versions").fetchone() == (1,)
+    store.close()
+
+
+def test_without_a_gate_decision_nothing_is_registered(fresh: Team) -> None:
+    outcome = signoff(fresh, "propose", fresh.good, *CONTEXT, "--format", "json", key="ana")
+    refused(outcome, "gate-missing")
+
+
+def test_a_proposal_needs_the_context_the_standard_asks_for(fresh: Team) -> None:
+    signoff(fresh, "gate", fresh.good)
+    outcome = signoff(fresh, "propose", fresh.good, "--format", "json", key="ana")
+    assert outcome.code == 1
+    assert {r["code"] for r in json.loads(outcome.out)["reasons"]} == {"note:business_context", "note:notes"}
+
+
+def test_an_author_cannot_approve_their_own_version(proposed: Team) -> None:
+    edit = proposed.folder / "signoff.roster.yaml"
+    edit.write_text(edit.read_text().replace("roles: [author]", "roles: [author, reviewer]"))
+    refused(signoff(proposed, "approve", "tumours/1", "--format", "json", key="ana"), "self-approval")
+    assert signoff(proposed, "promote", "tumours/1", key="cleo").code == 1
+    assert alias(proposed) is None
+
+
+def test_the_committer_counts_as_an_author_even_when_another_person_proposes(fresh: Team) -> None:
+    roster = fresh.folder / "signoff.roster.yaml"
+    roster.write_text(
+        roster.read_text()
+        .replace("roles: [author]", "roles: [reviewer]")
+        .replace("roles: [platform-owner]", "roles: [platform-owner, author]")
+    )
+    signoff(fresh, "gate", fresh.good)
+    assert signoff(fresh, "propose", fresh.good, *CONTEXT, key="cleo").code == 0
+    refused(signoff(fresh, "approve", "tumours/1", "--format", "json", key="ana"), "self-approval")
+
+
+def test_self_approval_counts_only_where_the_standard_records_it_and_is_shown(fresh: Team) -> None:
+    edit_standard(fresh, "use_cases:", "environments: {prod: {self_approval: recorded}}\nuse_cases:")
+    roster = fresh.folder / "signoff.roster.yaml"
+    roster.write_text(roster.read_text().replace("roles: [author]", "roles: [author, reviewer]"))
+    signoff(fresh, "gate", fresh.good)
+    assert signoff(fresh, "propose", fresh.good, *CONTEXT, key="ana").code == 0
+    assert "self-approved" in signoff(fresh, "approve", "tumours/1", key="ana").out
+    assert "self-approved" in signoff(fresh, "promote", "tumours/1", key="cleo").out
+    assert "self-approved by ana@lab.example" in signoff(fresh, "status").out
+    assert "self-approved by ana@lab.example" in signoff(fresh, "lineage", "tumours@prod").out
+
+
+def test_model_bytes_changed_after_the_approval_stop_the_promotion(approved: Team) -> None:
+    _change_model_bytes(approved)
+    outcome = signoff(approved, "promote", "tumours/1", "--format", "json", key="cleo")
+    refused(outcome, "model-bytes-changed", "approval-missing")
+    assert alias(approved) is None
+
+
+def test_model_bytes_changed_after_the_release_stop_scoring_and_show_in_the_lineage(released: Team) -> None:
+    _change_model_bytes(released)
+    refused(signoff(released, "predict", "tumours", "--format", "json"), "model-bytes-changed")
+    assert not (released.folder / "predictions").exists()
+    outcome = signoff(released, "lineage", "tumours@prod")
+    assert outcome.code == 1
+    assert "the files changed" in outcome.out
+    assert signoff(released, "gate", released.weak).code == 2, "a changed baseline is never loaded"
+
+
+def _change_model_bytes(team: Team) -> None:
+    (model,) = (path for path in team.folder.glob("mlruns/**/MLmodel") if team.good in path.read_text())
+    with model.open("a") as file:
+        file.write("# one more line\n")
+
+
+def test_rules_of_this_use_case_changed_after_the_approval_void_it(approved: Team) -> None:
+    edit_standard(approved, "at_least: 0.8", "at_least: 0.7")
+    outcome = signoff(approved, "promote", "tumours/1", "--format", "json", key="cleo")
+    refused(outcome, "gate-rules-changed", "approval-missing")
+    assert "the rules of this use case and environment changed" in outcome.out
+
+
+def test_approval_rules_of_the_environment_changed_after_the_approval_void_it(approved: Team) -> None:
+    edit_standard(approved, "use_cases:", "environments: {prod: {checklist: [tried it out]}}\nuse_cases:")
+    refused(signoff(approved, "promote", "tumours/1", "--format", "json", key="cleo"), "approval-missing")
+
+
+def test_a_change_to_another_use_case_voids_nothing(approved: Team) -> None:
+    edit_standard(approved, "  cells:\n    owner: ana@lab.example", "  cells:\n    owner: ben@lab.example")
+    text = (approved.folder / "signoff.yaml").read_text()
+    head, _, cells = text.partition("  cells:")
+    (approved.folder / "signoff.yaml").write_text(
+        head + "  cells:" + cells.replace("no_worse_than: 0.02", "no_worse_than: 0.001")
+    )
+    assert signoff(approved, "promote", "tumours/1", key="cleo").code == 0
+    assert alias(approved) == 1
+
+
+def test_editing_the_standard_never_stops_what_is_released(released: Team) -> None:
+    edit_standard(released, "at_least: 0.8", "at_least: 0.9999")
+    assert signoff(released, "predict", "tumours").code == 0
+
+
+def test_a_promotion_without_approvals_says_what_is_missing(proposed: Team) -> None:
+    outcome = signoff(proposed, "promote", "tumours/1", "--format", "json", key="cleo")
+    refused(outcome, "approval-missing")
+    assert "ben@lab.example" in outcome.out, "it names who could approve"
+    assert alias(proposed) is None
+
+
+def test_a_dry_run_changes_nothing(approved: Team) -> None:
+    before = logged(approved)
+    outcome = signoff(approved, "promote", "tumours/1", "--dry-run", key="cleo")
+    assert outcome.code == 0
+    assert "would move from nothing to version 1" in outcome.out
+    assert alias(approved) is None
+    assert logged(approved) == before
+
+
+def test_a_role_the_standard_does_not_know_is_refused(proposed: Team) -> None:
+    refused(signoff(proposed, "approve", "tumours/1", "--format", "json", key="dan"), "unknown-role")
+
+
+def test_a_role_that_may_not_promote_is_refused(approved: Team) -> None:
+    refused(signoff(approved, "promote", "tumours/1", "--format", "json", key="ben"), "role")
+    assert alias(approved) is None
+
+
+def test_a_key_that_is_not_on_the_roster_is_refused(proposed: Team) -> None:
+    from signoff.adapters.key_files import generate_key
+
+    generate_key(proposed.folder.parent / "keys" / "eve", comment="eve")
+    refused(signoff(proposed, "approve", "tumours/1", "--format", "json", key="eve"), "not-on-roster")
+
+
+def test_a_rejection_stands_until_its_author_approves(proposed: Team) -> None:
+    assert signoff(proposed, "reject", "tumours/1", "--reason", "documentation", key="cleo").code == 0
+    assert signoff(proposed, "approve", "tumours/1", key="ben").code == 0
+    refused(signoff(proposed, "promote", "tumours/1", "--format", "json", key="cleo"), "rejected")
+    assert signoff(proposed, "approve", "tumours/1", key="cleo").code == 0
+    assert signoff(proposed, "promote", "tumours/1", key="cleo").code == 0
+
+
+def test_an_unknown_rejection_code_is_refused(proposed: Team) -> None:
+    refused(
+        signoff(proposed, "reject", "tumours/1", "--reason", "mood", "--format", "json", key="ben"),
+        "reason-code",
+    )
+
+
+def test_an_alias_moved_by_hand_is_refused_and_said_so(released: Team) -> None:
+    client = registry(released)
+    source = client.get_model_version("tumours", "1").source
+    client.create_model_version("tumours", source=source, run_id=released.weak)
+    client.set_registered_model_alias("tumours", "prod", "2")
+    refused(signoff(released, "predict", "tumours", "--format", "json"), "alias-moved")
+    assert not (released.folder / "predictions").exists()
+    assert "moved by hand" in signoff(released, "status").out
+    lineage = signoff(released, "lineage", "tumours@prod")
+    assert lineage.code == 1
+    assert "moved by hand" in lineage.out
+    assert signoff(released, "promote", "tumours/1", key="cleo").code == 0, "promoting again puts it back"
+    assert signoff(released, "predict", "tumours").code == 0
+
+
+def test_a_version_deleted_and_registered_again_is_refused(released: Team) -> None:
+    client = registry(released)
+    source = client.get_model_version("tumours", "1").source
+    client.delete_model_version("tumours", "1")
+    made = client.create_model_version("tumours", source=source, run_id=released.weak)
+    client.set_registered_model_alias("tumours", "prod", made.version)
+    outcome = signoff(released, "predict", "tumours", "--format", "json")
+    assert outcome.code == 1
+    assert {r["code"] for r in json.loads(outcome.out)["reasons"]} <= {"version-replaced", "alias-moved"}
+
+
+def test_an_input_table_that_lost_a_column_stops_promotion_and_scoring(approved: Team) -> None:
+    import pandas as pd
+
+    table = approved.folder / "scoring/table.parquet"
+    frame = pd.read_parquet(table)
+    frame.drop(columns=["mean_texture"]).to_parquet(table, index=False)
+    refused(signoff(approved, "promote", "tumours/1", "--format", "json", key="cleo"), "input-schema")
+    frame.to_parquet(table, index=False)
+    assert signoff(approved, "promote", "tumours/1", key="cleo").code == 0
+    frame.assign(mean_texture="rough").to_parquet(table, index=False)
+    refused(signoff(approved, "predict", "tumours", "--format", "json"), "input-schema")
+
+
+def test_a_waiver_by_somebody_else_lets_a_named_check_pass_until_its_day(fresh: Team) -> None:
+    with inside(fresh.folder):
+        run = log_run("good", complete=False)
+    signoff(fresh, "gate", run)
+    codes = ("--waive", "param:feature_set", "--waive", "documented:features")
+    late = ("--until", "2001-01-01", "--comment", "one feature set exists")
+    assert signoff(fresh, "approve", run, *codes, *late, key="cleo").code == 2
+    good = ("--until", "2999-01-01", "--comment", "one feature set exists")
+    refused(signoff(fresh, "approve", run, *codes, *good, "--format", "json", key="ben"), "role")
+    assert signoff(fresh, "approve", run, *codes, *good, key="cleo").code == 0
+    outcome = signoff(fresh, "propose", run, *CONTEXT, key="ana")
+    assert outcome.code == 0, outcome
+    assert "waived: param:feature_set by cleo@lab.example" in outcome.out
+
+
+def test_a_forged_release_statement_is_refused(proposed: Team) -> None:
+    """An author writes a release into the database and moves the alias: the signature gives it away."""
+    from signoff.adapters.key_files import load_key
+    from signoff.adapters.ledger_sql import SqlLedger
+    from signoff.evidence.dsse import sign_statement
+    from signoff.evidence.statement import Statement
+
+    ledger = SqlLedger(f"sqlite:///{proposed.folder / 'mlflow.db'}")
+    (proposal,) = ledger.find(use_case="tumours", kind="proposal")
+    forged = Statement(
+        kind="release",
+        subjects=proposal.statement.subjects,
+        predicate={
+            "use_case": "tumours",
+            "environment": "prod",
+            "version": 1,
+            "run_id": proposed.good,
+            "required": [],
+        },
+    )
+    key = load_key(Path(proposed.key("ana")))
+    with ledger.transaction() as writer:
+        writer.put(sign_statement(forged, key), use_case="tumours", version="tumours/1", run_id=proposed.good)
+    registry(proposed).set_registered_model_alias("tumours", "prod", "1")
+    outcome = signoff(proposed, "predict", "tumours", "--format", "json")
+    assert outcome.code == 1
+    assert "release-signature" in outcome.out
+
+
+def test_rollback_returns_to_the_last_good_release_and_voids_the_approvals(released: Team) -> None:
+    with inside(released.folder):
+        second = log_run("good")
+    outcome = signoff(released, "gate", second)
+    assert outcome.code == 0, outcome
+    assert signoff(released, "propose", second, *CONTEXT, key="ana").code == 0
+    assert signoff(released, "approve", "tumours/2", key="ben").code == 0
+    assert signoff(released, "promote", "tumours/2", key="cleo").code == 0
+    assert alias(released) == 2
+    outcome = signoff(released, "rollback", "tumours", "--format", "json", key="cleo")
+    refused(outcome, "reason")
+    assert signoff(released, "rollback", "tumours", "--reason", "complaints", key="cleo").code == 0
+    assert alias(released) == 1
+    assert signoff(released, "predict", "tumours").code == 0
+    assert "rolled back from version 2: complaints" in signoff(released, "status").out
+    refused(signoff(released, "promote", "tumours/2", "--format", "json", key="cleo"), "approval-missing")
+    refused(
+        signoff(released, "rollback", "tumours", "--reason", "again", "--format", "json", key="cleo"),
+        "no-last-good",
+    )
+
+
+def test_every_decision_is_in_the_audit_log(released: Team) -> None:
+    signoff(released, "promote", "tumours/1", "--env", "test", key="ben")
+    signoff(released, "predict", "tumours")
+    assert logged(released) == [
+        ("gate", "allowed"),
+        ("propose", "allowed"),
+        ("approve", "allowed"),
+        ("promote", "allowed"),
+        ("promote", "refused"),
+        ("predict", "allowed"),
+    ]
+
+
+def test_a_commit_of_the_output_names_the_release(released: Team) -> None:
+    signoff(released, "predict", "tumours")
+    trace = signoff(released, "lineage", "predictions/tumours", "--format", "json")
+    assert trace.code == 0, trace
+    links = {link["kind"]: link for link in json.loads(trace.out)["links"]}
+    assert {
+        links[kind]["state"] for kind in ("output", "release", "version", "model", "gate", "approval")
+    } == {"verified"}
+
+
+@pytest.fixture(autouse=True)
+def quiet_store() -> Iterator[None]:
+    """Nothing of one test's store stays behind for the next."""
+    yield
+    import mlflow
+
+    if mlflow.active_run() is not None:
+        mlflow.end_run()
+
+
+def test_a_dirty_tree_is_not_reproducible(fresh: Team) -> None:
+    (fresh.folder / "train.py").write_text("print('not committed')\n")
+    with inside(fresh.folder):
+        run = log_run("good")
+    git(fresh.folder, "add", "train.py")
+    outcome = signoff(fresh, "gate", run)
+    assert outcome.code == 1
+    assert "FAIL  reproducible(commit)" in outcome.out
+
+
+def test_the_standard_of_these_tests_is_valid() -> None:
+    from signoff.standard.load import load_standard
+
+    assert list(load_standard(STANDARD, "signoff.yaml").use_cases) == ["tumours", "cells"]

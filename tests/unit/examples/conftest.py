@@ -1,0 +1,39 @@
+"""The example's scripts are no package: they are imported as `python train.py` in their folder finds them."""
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "churn"
+SCRIPTS = ("features", "model", "retail")
+
+
+@pytest.fixture(scope="session")
+def scripts() -> Iterator[dict[str, ModuleType]]:
+    before = list(sys.path)
+    sys.path[:0] = [str(EXAMPLE), str(EXAMPLE / "team")]
+    try:
+        yield {name: importlib.import_module(name) for name in SCRIPTS}
+    finally:
+        sys.path[:] = before
+        for name in SCRIPTS:
+            sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def features(scripts: dict[str, ModuleType]) -> ModuleType:
+    return scripts["features"]
+
+
+@pytest.fixture
+def model(scripts: dict[str, ModuleType]) -> ModuleType:
+    return scripts["model"]
+
+
+@pytest.fixture
+def retail(scripts: dict[str, ModuleType]) -> ModuleType:
+    return scripts["retail"]
