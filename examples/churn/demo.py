@@ -62,14 +62,13 @@ def tell(folder: Path, console: Console, *, fresh: bool) -> None:
     runner = Runner(folder=folder, console=console, steps=len(STORY))
     if runner.load():
         check_intact(runner)
-        finished = len(runner.state)
+        finished = sum(name in runner.state for name, _, _ in STORY)
         runner.say(
             f"Resumed in {folder}: {finished} of {len(STORY)} steps were done earlier. --fresh starts again."
         )
     else:
         folder.mkdir(parents=True, exist_ok=True)
         runner.finish("begun")
-        runner.state.clear()
         runner.say(f"Started afresh in {folder}.")
     for number, (name, words, step) in enumerate(STORY, start=1):
         resumed = name in runner.state
@@ -99,7 +98,6 @@ def lay_out(runner: Runner) -> dict[str, str]:
     ):
         runner.run(["git", "config", key, value])
     for person, (_, _, does) in PEOPLE.items():
-        shutil.rmtree(folder / "keys" / person, ignore_errors=True)
         for old in (folder / "keys").glob(f"{person}*"):
             old.unlink()
         comment = f"{person}@shop.example (demo key)"
@@ -147,7 +145,11 @@ def refused(runner: Runner) -> dict[str, str]:
     propose = runner.run(
         propose_command(run, "Richer features", "AUC is up."), expect=1, why="so it is not registered"
     )
-    return {"run": run, "reason": first_line(done, "FAIL"), "answer": propose.output.strip().splitlines()[0]}
+    return {
+        "run": run,
+        "reason": first_line(done, "FAIL  slice"),
+        "answer": propose.output.strip().splitlines()[0],
+    }
 
 
 def successor(runner: Runner) -> dict[str, str]:
@@ -270,15 +272,11 @@ def summary(runner: Runner, seconds: float) -> None:
     runner.console.print("\nWhat happened", style="bold")
     say(f"  logged     {len(runs)} runs in experiment churn")
     say(f"  refused    {lost['run']}  {lost['reason']}")
-    say(
-        f"  approved   {won['version']} from run {won['run']}: the threshold restores that recall; in production"
-    )
-    say(
-        f"  retrained  {last['version']} from run {last['run']}: no worse than {won['version']}; now in production"
-    )
+    say(f"  approved   {won['version']} from run {won['run']}: its threshold restores that recall; promoted")
+    say(f"  retrained  {last['version']} from run {last['run']}: no worse than {won['version']}; promoted")
     say(f"  scored     {state['predictions']['answer']}")
     say(
-        "  traced     `signoff lineage predictions/churn`, above: table, version, run, data, commit, gate, approvals"
+        "  traced     `signoff lineage predictions/churn`: table, version, run, data, commit, gate, approvals"
     )
     say(f"  took       {seconds:.0f} s; everything is in {runner.folder}, each command's output in .demo/log")
     runner.console.print("\nTry next", style="bold")
@@ -292,7 +290,7 @@ def summary(runner: Runner, seconds: float) -> None:
             "back to the last good release",
         ),
         ("signoff admin audit --verify", "is the audit log as it was written?"),
-        ("mlflow ui", "the same runs and versions in MLflow"),
+        ("mlflow ui --backend-store-uri sqlite:///mlflow.db", "the same runs and versions in MLflow"),
     ):
         say(f"  {command:<74} # {does}")
 

@@ -84,8 +84,8 @@ def inside(folder: Path) -> Iterator[None]:
 
 def signoff(team: Team, *arguments: str, key: str | None = None) -> Outcome:
     """Run the command line in this process, in the team's folder, as the person with that key."""
-    from io import StringIO
     from contextlib import redirect_stderr, redirect_stdout
+    from io import StringIO
 
     from signoff.apps.cli.main import main
 
@@ -221,6 +221,6 @@ def copy_team(team: Team, to: Path) -> Team:
             ("logged_models", "artifact_location"),
             ("model_versions", "storage_location"),
         ):
-            store.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (old, new))
+            store.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (old, new))  # noqa: S608 - fixed names
     store.close()
     return Team(folder=folder, good=team.good, weak=team.weak)

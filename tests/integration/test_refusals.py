@@ -293,7 +293,7 @@ def test_a_waiver_by_somebody_else_lets_a_named_check_pass_until_its_day(fresh: 
     codes = ("--waive", "param:feature_set", "--waive", "documented:features")
     late = ("--until", "2001-01-01", "--comment", "one feature set exists")
     assert signoff(fresh, "approve", run, *codes, *late, key="cleo").code == 2
-    good = ("--until", "2999-01-01", "--comment", "one feature set exists")
+    good = ("--until", "2099-12-31", "--comment", "one feature set exists")
     refused(signoff(fresh, "approve", run, *codes, *good, "--format", "json", key="ben"), "role")
     assert signoff(fresh, "approve", run, *codes, *good, key="cleo").code == 0
     outcome = signoff(fresh, "propose", run, *CONTEXT, key="ana")

@@ -18,6 +18,9 @@ from signoff.record.mlmodel import read_mlmodel
 from signoff.record.schema import SchemaRecord
 
 MLMODEL = "MLmodel"
+_READERS_MARK = "registered_model_meta"
+"""MLflow writes this file into a model's own folder whenever somebody loads a registered version from local
+artifacts. It is no part of the model: it is left out of the copy, and so of the digest."""
 _SAFE_LOADERS = {
     "mlflow.sklearn": (".skops",),
     "mlflow.lightgbm": (".lgb", ".txt"),
@@ -106,6 +109,7 @@ def copy_model(uri: str, into: Path, *, download: Download) -> ModelFolder:
                 "the model's files are not there", where=str(local), hint="were the run's artifacts deleted?"
             )
         shutil.copytree(local, into, dirs_exist_ok=True, symlinks=True)
+    (into / _READERS_MARK).unlink(missing_ok=True)
     files = hash_folder(into)
     return ModelFolder(path=into, digest=folder_digest(files), files=files, mlmodel=_read_mlmodel(into))
 

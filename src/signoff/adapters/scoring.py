@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signoff.errors import DataError, ModelError
-from signoff.gate.model import FloatArray, Predictions
+from signoff.gate.arrays import FloatArray
+from signoff.gate.model import Predictions
 from signoff.record.schema import SchemaRecord
 from signoff.standard.model import EvaluationRecipe
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from signoff.errors import DataError
-from signoff.gate.model import EvaluationTable, FloatArray, IntArray, StrArray
+from signoff.gate.arrays import FloatArray, IntArray, StrArray
+from signoff.gate.model import EvaluationTable
 from signoff.record.digest import Digest, FileDigest, folder_digest
 from signoff.record.schema import ColumnRecord, SchemaRecord
 from signoff.standard.model import EvaluationRecipe

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from signoff.gate.arrays import FloatArray
 from signoff.gate.estimate import Measurement, Undecided
 from signoff.gate.measure import compare, measure
-from signoff.gate.model import CheckResult, EvaluationTable, FloatArray, Predictions
+from signoff.gate.model import CheckResult, EvaluationTable, Predictions
 from signoff.gate.question import Question, number
 from signoff.gate.rows import ModelKind, Rows
 from signoff.gate.slices import check_names, nothing, parts

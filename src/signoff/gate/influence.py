@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from signoff.gate.arrays import FloatArray
 from signoff.gate.estimate import Undecided
 from signoff.gate.metrics import (
     average_precision,
@@ -23,7 +24,6 @@ from signoff.gate.metrics import (
     row_log_losses,
     row_squared_errors,
 )
-from signoff.gate.model import FloatArray
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from signoff.gate.arrays import FloatArray, IntArray
 from signoff.gate.estimate import Estimate, FewDifferences, StudentT, Undecided
 from signoff.gate.influence import Influence
-from signoff.gate.model import FloatArray, IntArray
 
 MIN_UNITS = 20
 """Fewer rows, clusters or rows of the rarer class allow no verdict by a t interval."""

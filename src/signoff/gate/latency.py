@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import bdtr
 
+from signoff.gate.arrays import FloatArray
 from signoff.gate.estimate import Measurement, Undecided
-from signoff.gate.model import FloatArray
 
 QUANTILES = {"latency_p95_ms": 0.95, "latency_p99_ms": 0.99}
 """Which quantile each latency metric is."""

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from signoff.gate.arrays import FloatArray
 from signoff.gate.estimate import (
     Estimate,
     FewDifferences,
@@ -15,7 +16,6 @@ from signoff.gate.estimate import (
 )
 from signoff.gate.influence import INFLUENCES, Influence
 from signoff.gate.interval import MIN_UNITS, interval, largest_share
-from signoff.gate.model import FloatArray
 from signoff.gate.proportions import PairedProportions, Proportion
 from signoff.gate.rows import ModelKind, Rows, answers_for, metric_named
 from signoff.standard.metrics import METRICS

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signoff.errors import DataError
-from signoff.gate.model import FloatArray
+from signoff.gate.arrays import FloatArray
 
 BoolArray: TypeAlias = NDArray[np.bool_]
 PointMetric: TypeAlias = Callable[[FloatArray, FloatArray], float | None]

@@ -1,18 +1,21 @@
-"""What the gate is given and what it answers."""
+"""What the gate is given and what it answers.
 
+Reading a stored decision must not cost the import of NumPy: arrays stand here in annotations only.
+"""
+
+from __future__ import annotations
+
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Literal
 
 from signoff.record.digest import Digest, Json
 from signoff.standard.model import Severity
 
-FloatArray: TypeAlias = NDArray[np.float64]
-IntArray: TypeAlias = NDArray[np.int64]
-StrArray: TypeAlias = NDArray[np.str_]
+if TYPE_CHECKING:
+    from signoff.gate.arrays import FloatArray, IntArray, StrArray
+
 Verdict = Literal["pass", "fail", "inconclusive"]
 
 
@@ -110,7 +113,7 @@ class CheckResult:
 
 
 def _finite(value: float | None) -> float | None:
-    return value if value is not None and np.isfinite(value) else None
+    return value if value is not None and math.isfinite(value) else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,8 +6,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from signoff.errors import DataError, UsageError
+from signoff.gate.arrays import FloatArray, IntArray
 from signoff.gate.metrics import BoolArray, require_finite
-from signoff.gate.model import EvaluationTable, FloatArray, IntArray, Predictions
+from signoff.gate.model import EvaluationTable, Predictions
 from signoff.standard.metrics import METRICS, Metric, metrics_for
 
 ModelKind: TypeAlias = Literal["classification", "regression"]

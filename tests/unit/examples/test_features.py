@@ -16,14 +16,14 @@ def lines(*rows: tuple[int, pd.Timestamp, int, float]) -> pd.DataFrame:
     return frame.assign(country="United Kingdom")
 
 
-def snapshot(features: ModuleType, *rows: tuple[int, pd.Timestamp, int, float]) -> pd.DataFrame:
-    found: pd.DataFrame = features.snapshot(features.customer_days(lines(*rows)), MONDAY)
+def snapshot(churn_features: ModuleType, *rows: tuple[int, pd.Timestamp, int, float]) -> pd.DataFrame:
+    found: pd.DataFrame = churn_features.snapshot(churn_features.customer_days(lines(*rows)), MONDAY)
     return found.set_index("customer")
 
 
-def test_features_come_from_the_weeks_before_the_monday(features: ModuleType) -> None:
+def test_features_come_from_the_weeks_before_the_monday(churn_features: ModuleType) -> None:
     found = snapshot(
-        features,
+        churn_features,
         (1, MONDAY - 70 * DAY, 2, 10.0),
         (1, MONDAY - 70 * DAY, 1, 5.0),
         (1, MONDAY - 10 * DAY, 1, 15.0),
@@ -47,12 +47,12 @@ def test_features_come_from_the_weeks_before_the_monday(features: ModuleType) ->
     assert row[list(expected)].astype(float).to_dict() == pytest.approx(expected)
 
 
-def test_nothing_after_the_monday_changes_a_feature(features: ModuleType) -> None:
+def test_nothing_after_the_monday_changes_a_feature(churn_features: ModuleType) -> None:
     known = [(1, MONDAY - 10 * DAY, 1, 15.0), (2, MONDAY - 3 * DAY, 2, 1.0)]
     later = [(1, MONDAY, 9, 9.0), (2, MONDAY + DAY, -2, 1.0), (3, MONDAY, 1, 1.0)]
-    columns = [*features.FEATURE_SETS["rich"], "value_band"]
+    columns = [*churn_features.FEATURE_SETS["rich"], "value_band"]
     pd.testing.assert_frame_equal(
-        snapshot(features, *known)[columns], snapshot(features, *known, *later)[columns]
+        snapshot(churn_features, *known)[columns], snapshot(churn_features, *known, *later)[columns]
     )
 
 
@@ -62,15 +62,17 @@ def test_nothing_after_the_monday_changes_a_feature(features: ModuleType) -> Non
     ids=["before the window", "on the Monday", "last day of the window", "day after the window"],
 )
 def test_churned_means_no_purchase_in_eight_weeks(
-    features: ModuleType, next_purchase: int, churned: float
+    churn_features: ModuleType, next_purchase: int, churned: float
 ) -> None:
-    found = snapshot(features, (1, MONDAY - 10 * DAY, 1, 5.0), (1, MONDAY + next_purchase * DAY, 1, 5.0))
+    found = snapshot(
+        churn_features, (1, MONDAY - 10 * DAY, 1, 5.0), (1, MONDAY + next_purchase * DAY, 1, 5.0)
+    )
     assert found.loc[1, "churned"] == churned
 
 
-def test_a_return_is_no_purchase(features: ModuleType) -> None:
+def test_a_return_is_no_purchase(churn_features: ModuleType) -> None:
     found = snapshot(
-        features, (1, MONDAY - 10 * DAY, 1, 5.0), (1, MONDAY + DAY, -1, 5.0), (2, MONDAY - DAY, -1, 5.0)
+        churn_features, (1, MONDAY - 10 * DAY, 1, 5.0), (1, MONDAY + DAY, -1, 5.0), (2, MONDAY - DAY, -1, 5.0)
     )
     assert found.loc[1, "churned"] == 1.0
     assert list(found.index) == [1]
@@ -78,22 +80,22 @@ def test_a_return_is_no_purchase(features: ModuleType) -> None:
 
 @pytest.mark.parametrize(("reach", "known"), [(54, False), (55, True)])
 def test_the_label_is_unknown_until_the_eight_weeks_are_over(
-    features: ModuleType,
+    churn_features: ModuleType,
     reach: int,
     known: bool,  # noqa: FBT001
 ) -> None:
     rows = lines((1, MONDAY - 10 * DAY, 1, 5.0)).replace({MONDAY + 60 * DAY: MONDAY + reach * DAY})
-    found = features.snapshot(features.customer_days(rows), MONDAY)
+    found = churn_features.snapshot(churn_features.customer_days(rows), MONDAY)
     assert found["churned"].notna().all() == known
 
 
-def test_the_top_band_is_the_fifth_that_spent_the_most(features: ModuleType) -> None:
+def test_the_top_band_is_the_fifth_that_spent_the_most(churn_features: ModuleType) -> None:
     spend = pd.Series([5.0, 50.0, 7.0, 50.0, 6.0, 1.0, 2.0, 3.0, 4.0, 8.0])
-    band = features.value_band(spend)
-    assert list(np.flatnonzero(band == features.TOP)) == [1, 3]
-    assert set(band) == {features.TOP, features.REST}
+    band = churn_features.value_band(spend)
+    assert list(np.flatnonzero(band == churn_features.TOP)) == [1, 3]
+    assert set(band) == {churn_features.TOP, churn_features.REST}
 
 
-def test_snapshots_begin_with_a_full_history(features: ModuleType) -> None:
+def test_snapshots_begin_with_a_full_history(churn_features: ModuleType) -> None:
     days = pd.DataFrame({"day": [pd.Timestamp("2009-12-01"), pd.Timestamp("2010-06-20")]})
-    assert features.mondays(days) == [pd.Timestamp("2010-06-07"), pd.Timestamp("2010-06-14")]
+    assert churn_features.mondays(days) == [pd.Timestamp("2010-06-07"), pd.Timestamp("2010-06-14")]

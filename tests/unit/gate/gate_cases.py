@@ -2,18 +2,9 @@
 
 import numpy as np
 
+from signoff.gate.arrays import FloatArray, IntArray, StrArray
 from signoff.gate.decide import decide
-from signoff.gate.model import (
-    CheckResult,
-    EvaluationTable,
-    FloatArray,
-    GateContext,
-    GateDecision,
-    IntArray,
-    ModelRef,
-    Predictions,
-    StrArray,
-)
+from signoff.gate.model import CheckResult, EvaluationTable, GateContext, GateDecision, ModelRef, Predictions
 from signoff.gate.rows import ModelKind, Rows
 from signoff.record.digest import Digest
 from signoff.standard.model import EvaluationRecipe, GateRules, MarginRule, Mode, Severity, ThresholdRule

@@ -21,7 +21,8 @@ from gate_cases import (
 )
 
 from signoff.errors import DataError, UsageError
-from signoff.gate.model import CheckResult, FloatArray, Predictions
+from signoff.gate.arrays import FloatArray
+from signoff.gate.model import CheckResult, Predictions
 from signoff.gate.question import holm, level, number
 from signoff.gate.verdict import contradictions, verdict_of
 from signoff.standard.model import Severity, ThresholdRule

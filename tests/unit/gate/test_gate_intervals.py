@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from gate_cases import binormal, noisy, paired_rows, scored
 
+from signoff.gate.arrays import FloatArray, IntArray
 from signoff.gate.estimate import FewDifferences, Logit, StudentT, Undecided
 from signoff.gate.influence import INFLUENCES, Influence
 from signoff.gate.interval import interval
 from signoff.gate.measure import compare, measure
 from signoff.gate.metrics import POINT_METRICS
-from signoff.gate.model import FloatArray, IntArray
 from signoff.gate.proportions import Proportion
 from signoff.gate.rows import Rows
 

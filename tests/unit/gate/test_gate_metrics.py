@@ -7,8 +7,8 @@ import pytest
 from sklearn import metrics as sk
 
 from signoff.errors import DataError
+from signoff.gate.arrays import FloatArray
 from signoff.gate.metrics import POINT_METRICS
-from signoff.gate.model import FloatArray
 from signoff.standard.metrics import METRICS
 
 RANDOM = np.random.default_rng(20261116)

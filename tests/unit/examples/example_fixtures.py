@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "churn"
-SCRIPTS = ("features", "model", "retail")
+SCRIPTS = ("features", "model", "retail", "runner")
 
 
 @pytest.fixture(scope="session")
@@ -25,15 +25,15 @@ def scripts() -> Iterator[dict[str, ModuleType]]:
 
 
 @pytest.fixture
-def features(scripts: dict[str, ModuleType]) -> ModuleType:
+def churn_features(scripts: dict[str, ModuleType]) -> ModuleType:
     return scripts["features"]
 
 
 @pytest.fixture
-def model(scripts: dict[str, ModuleType]) -> ModuleType:
+def churn_model(scripts: dict[str, ModuleType]) -> ModuleType:
     return scripts["model"]
 
 
 @pytest.fixture
-def retail(scripts: dict[str, ModuleType]) -> ModuleType:
+def churn_retail(scripts: dict[str, ModuleType]) -> ModuleType:
     return scripts["retail"]
