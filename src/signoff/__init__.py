@@ -5,18 +5,32 @@ What training code calls:
     log_dataset    say which data a run used, with a digest of its bytes
     log_evidence   attach what only the author knows, such as why the threshold is what it is
 
+What notebooks, schedulers and services call:
+
+    check          hold runs against the standard
+    gate_run       judge a run against production
+    propose        register a run as a candidate
+    load_model     the released model of an environment, verified before it is loaded
+    lineage        trace a release or output table back to all it rests on
+
 Each function's module is imported on first use, so that ``import signoff`` costs nothing.
 """
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from signoff.apps.api import check, gate_run, lineage, load_model, propose
     from signoff.apps.client.datasets import log_dataset
     from signoff.apps.client.evidence import log_evidence
 
-__all__ = ["log_dataset", "log_evidence"]
+__all__ = ["check", "gate_run", "lineage", "load_model", "log_dataset", "log_evidence", "propose"]
 
 # A public function is one line here, one import above and one name in __all__.
 _MODULES = {
+    "check": "signoff.apps.api",
+    "gate_run": "signoff.apps.api",
+    "lineage": "signoff.apps.api",
+    "load_model": "signoff.apps.api",
+    "propose": "signoff.apps.api",
     "log_dataset": "signoff.apps.client.datasets",
     "log_evidence": "signoff.apps.client.evidence",
 }

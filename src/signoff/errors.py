@@ -9,7 +9,8 @@ decided; commands report it with exit code 2.
     ├── DataError        evaluation or scoring data cannot be used
     ├── ModelError       a model's files cannot be used
     ├── EvidenceError    a statement, signature or log entry is broken
-    └── StoreError       MLflow, its database or a table cannot be reached or written
+    ├── StoreError       MLflow, its database or a table cannot be reached or written
+    └── RefusedError     a released model was asked for in code and may not be used
 """
 
 from collections.abc import Sequence
@@ -56,6 +57,10 @@ class EvidenceError(SignoffError):
 
 class StoreError(SignoffError):
     """MLflow, its database, or a table cannot be reached, read or written."""
+
+
+class RefusedError(SignoffError):
+    """A released model was asked for and may not be used; commands return such a refusal as a value."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlparse
 
-from signoff.apps.locate import find_standard
+from signoff.apps.standard_file import find_standard, read_standard
 from signoff.conformance.boundary import use_case_of
 from signoff.conformance.ports import RunReader
 from signoff.errors import DataError, EvidenceError, ModelError, StandardError, StoreError, UsageError
@@ -21,7 +21,6 @@ from signoff.evidence.roster import parse_roster
 from signoff.record.run import LoggedModelRecord, RunRecord
 from signoff.release.people import People
 from signoff.release.ports import RegistryReader
-from signoff.standard.load import load_standard
 from signoff.standard.model import EnvironmentRules, Standard, UseCaseRules
 
 if TYPE_CHECKING:
@@ -215,32 +214,14 @@ def open_workspace(standard: str | None = None) -> Workspace:
         UsageError: there is no standard.
         StandardError: it has faults.
     """
-    path = Path(standard) if standard else find_standard(Path.cwd(), os.environ)
-    if path is None or not path.is_file():
-        raise UsageError(
-            "there is no signoff.yaml here or above" if path is None else "there is no such file",
-            where=None if path is None else str(path),
-            hint="signoff init --use-case NAME --type classification --profile small",
-        )
-    path = path.resolve()
-    try:
-        text = path.read_bytes().decode()  # line ends as they are: the digest is of these bytes
-    except UnicodeDecodeError as error:
-        raise UsageError("the standard is not UTF-8 text", where=str(path)) from error
-    loaded = load_standard(text, _shown(path))
+    path = find_standard(standard).absolute()
+    loaded = read_standard(path)
     tracking = os.environ.get("MLFLOW_TRACKING_URI") or loaded.store or "sqlite:///mlflow.db"
     tracking = _absolute(tracking, path.parent)
     ledger = None if loaded.ledger is None else _absolute(loaded.ledger, path.parent)
     if ledger is None and urlparse(tracking).scheme.split("+")[0] in _DATABASES:
         ledger = tracking
     return Workspace(standard=loaded, folder=path.parent, tracking_uri=tracking, ledger_uri=ledger)
-
-
-def _shown(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
 
 
 def _absolute(uri: str, folder: Path) -> str:

@@ -67,7 +67,7 @@ def holm(p_values: Sequence[float], alpha: float) -> tuple[bool, ...]:
 
 def number(value: float) -> str:
     """A measured number for people: four decimals, or four digits where those would say little."""
-    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 1000 else f"{value:.4g}"
+    return f"{value:.4f}" if value == 0 or 0.00005 <= abs(value) < 1000 else f"{value:.4g}"
 
 
 def level(alpha: float) -> str:

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from team_standards import MINIMAL
 
 from signoff.apps.cli.init import init, write_new
-from signoff.apps.cli.locate import find_standard, read_standard
 from signoff.apps.cli.standard import standard
+from signoff.apps.standard_file import find_standard, read_standard
 from signoff.errors import StandardError, UsageError
 from signoff.evidence.roster import parse_roster
 from signoff.standard.load import load_standard

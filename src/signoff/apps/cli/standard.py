@@ -21,7 +21,7 @@ def check(*, explicit: str | None) -> None:
 
     Exit code 0: it has none; 2: it has some, each printed with its path, line and a hint.
     """
-    from signoff.apps.cli.locate import find_standard, read_standard
+    from signoff.apps.standard_file import find_standard, read_standard
 
     loaded = read_standard(find_standard(explicit))
     count = len(loaded.use_cases)
@@ -49,7 +49,7 @@ def show(
     form: Literal["text", "json", "markdown"],
 ) -> None:
     """Print the standard as it is written, or resolved."""
-    from signoff.apps.cli.locate import find_standard, read_standard, read_text
+    from signoff.apps.standard_file import find_standard, read_standard, read_text
     from signoff.errors import UsageError
 
     path = find_standard(explicit)

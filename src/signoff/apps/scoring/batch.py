@@ -6,13 +6,14 @@ from typing import Any
 
 from signoff.adapters.delta_output import OutputCommit, write_predictions
 from signoff.adapters.model_folder import open_model
-from signoff.adapters.scoring import classify, model_input, regress
+from signoff.adapters.scoring import Call, classify, model_input, regress
 from signoff.adapters.tables import Table, read_table
 from signoff.apps.scoring.released import Released, released_model
 from signoff.apps.workspace import Actor, Workspace, now
 from signoff.errors import DataError, UsageError
 from signoff.evidence.ledger import Entry
 from signoff.record.digest import Json
+from signoff.record.schema import SchemaRecord
 from signoff.release.model import Reason
 from signoff.release.schema import schema_gaps
 from signoff.standard.metrics import task_of
@@ -104,26 +105,44 @@ def _gaps(found: Released, table: Table, rules: UseCaseRules) -> tuple[Reason, .
 
 
 def _score(found: Released, table: Table, rules: UseCaseRules) -> Any:
+    call = open_model(found.model, pickle=rules.gate.pickle)
+    frame = answers(call, table.frame, inputs=found.model.inputs, rules=rules)
+    keys = () if rules.batch is None else rules.batch.keys
+    for place, key in enumerate(keys):
+        frame.insert(place, key, table.frame[key].to_numpy())
+    return frame
+
+
+def answers(call: Call, frame: Any, *, inputs: SchemaRecord, rules: UseCaseRules) -> Any:
+    """A model's answers as a DataFrame with columns ``score`` and ``prediction``, as far as it gives them.
+
+    Args:
+        call: the opened model.
+        frame: a pandas DataFrame with at least the signature's columns.
+        inputs: the signature's input schema.
+        rules: the use case's rules.
+
+    Raises:
+        DataError: a column does not fit, or the model answers NaN or infinity.
+        ModelError: the model fails.
+    """
     import numpy as np
     import pandas as pd
 
-    call = open_model(found.model, pickle=rules.gate.pickle)
-    rows = model_input(table.frame, found.model.inputs)
+    missing = [c.name for c in inputs.columns if c.required and c.name not in frame.columns]
+    if missing:
+        raise DataError(f"the rows lack the model's input columns {', '.join(missing)}")
+    rows = model_input(frame, inputs)
     answer = classify if task_of(rules.gate.primary.metric) == "classification" else regress
     predictions = answer(call, rows, recipe=rules.gate.recipe)
-    keys = () if rules.batch is None else rules.batch.keys
-    columns: dict[str, Any] = {key: table.frame[key].to_numpy() for key in keys}
+    columns: dict[str, Any] = {}
     if predictions.score is not None:
         columns["score"] = predictions.score
     if predictions.decision is not None:
         columns["prediction"] = predictions.decision.astype(np.int64)
-    frame = pd.DataFrame(columns)
-    answers = [name for name in ("score", "prediction") if name in frame.columns]
-    if not np.isfinite(frame[answers].to_numpy(dtype=np.float64)).all():
-        raise DataError(
-            "the model answers NaN or infinity for some rows; nothing was written", where=str(table.path)
-        )
-    return frame
+    if not all(np.isfinite(values).all() for values in columns.values()):
+        raise DataError("the model answers NaN or infinity for some rows; nothing was written")
+    return pd.DataFrame(columns, index=frame.index)
 
 
 def _release_json(rules: UseCaseRules, environment: str, found: Released, table: Table) -> dict[str, Json]:

@@ -1,4 +1,4 @@
-"""The standard that a command works with."""
+"""The standard that a command or call works with: found, read, and named in messages."""
 
 import os
 from pathlib import Path
