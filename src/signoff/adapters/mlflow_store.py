@@ -3,6 +3,7 @@
 MLflow is imported when the first call needs it, never before.
 """
 
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,7 +12,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+from signoff.addresses import password_of, shown, without_secrets
 from signoff.errors import SignoffError, StoreError
+
+_DEFAULTS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+}
+"""MLflow's settings where the environment says nothing; its own seven tries at a stopped server take minutes."""
 
 Commit = Callable[[Any], None]
 """Called with the open DBAPI connection right before MLflow's own transaction commits."""
@@ -31,19 +40,11 @@ class MlflowStore:
 
     def _client(self) -> Any:
         if self._made is None:
-            os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-            os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-            import logging
-
-            # MLflow reports its schema migrations and Alembic its steps on stderr; a command's output is its own.
-            for name in ("mlflow", "alembic"):
-                logging.getLogger(name).setLevel(logging.WARNING)
             import mlflow
 
             mlflow.set_tracking_uri(self._uri)
             mlflow.set_registry_uri(self._uri)
-            with _as_store_error(self._uri):
-                self._made = mlflow.MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+            self._made = mlflow.MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
         return self._made
 
     def register(self, name: str, *, run_id: str, source: str, model_id: str | None, description: str) -> int:
@@ -77,10 +78,9 @@ class MlflowStore:
         Raises:
             StoreError: the alias was not moved, and whatever ``commit`` wrote was rolled back with it.
         """
-        client = self._client()
         joined = _joined(commit, name=name, alias=alias, version=version)
         with _as_store_error(self._uri), joined:
-            client.set_registered_model_alias(name, alias, str(version))
+            self._client().set_registered_model_alias(name, alias, str(version))
 
     def tag_version(self, name: str, version: int, key: str, value: str) -> None:
         """Set a tag on a version, for people's eyes."""
@@ -153,22 +153,39 @@ def _quoted(name: str) -> str:
 @contextmanager
 def _as_store_error(where: str) -> Iterator[None]:
     try:
-        yield
+        with _quiet():
+            yield
     except SignoffError:
         raise
     except Exception as error:
+        if isinstance(error.__cause__, SignoffError):
+            raise error.__cause__ from None  # what a joined write raised; MLflow wraps it
         from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
 
-        if not isinstance(error, MlflowException | OSError):
+        if not isinstance(error, MlflowException | SQLAlchemyError | OSError):
             raise
-        raise StoreError(str(error).strip(), where=_without_password(where)) from error
+        said = without_secrets(str(error).strip(), (password_of(where),))
+        # The original may hold the whole address: it is not chained.
+        raise StoreError(said or type(error).__name__, where=shown(where)) from None
 
 
-def _without_password(uri: str) -> str:
-    parsed = urlparse(uri)
-    if parsed.password is None:
-        return uri
-    return uri.replace(f":{parsed.password}@", ":***@")
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """MLflow logs its schema migrations, and each error that it raises with a traceback; we report them once."""
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    import mlflow  # noqa: F401 - sets up its loggers when it is imported
+
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager

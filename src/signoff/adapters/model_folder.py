@@ -35,6 +35,27 @@ _TRUSTED_TYPES = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredic
 by an attacker could crash the process, which ends the command without a verdict."""
 
 
+_MODEL_CLASSES = {
+    "lightgbm": ("lightgbm.basic.Booster",),
+    "xgboost": (
+        "xgboost.core.Booster",
+        "xgboost.sklearn.XGBClassifier",
+        "xgboost.sklearn.XGBRFClassifier",
+        "xgboost.sklearn.XGBRegressor",
+        "xgboost.sklearn.XGBRFRegressor",
+        "xgboost.sklearn.XGBRanker",
+    ),
+}
+"""Classes that a flavor's ``model_class`` may name: for others MLflow unpickles the file whatever its suffix
+(LightGBM), or imports and calls what is named (XGBoost)."""
+
+_FILE_SETTINGS = ("data", "model_path", "pickled_model", "model_data")
+"""Flavor settings that name a file or folder of the model."""
+_CODE_SETTINGS = ("code", "model_code_path")
+"""Flavor settings that name Python code of the model's own."""
+_LOG_AGAIN = "log the model again with mlflow.<flavor>.log_model"
+
+
 class Download(Protocol):
     """Copies a remote artifact folder into a local one."""
 
@@ -77,15 +98,21 @@ class ModelFolder:
     @property
     def loader(self) -> str:
         """The MLflow module that loads it."""
-        function = (self.mlmodel.get("flavors") or {}).get("python_function") or {}
-        return str(function.get("loader_module", ""))
+        return str(self.flavors.get("python_function", {}).get("loader_module", ""))
 
     @property
     def model_file(self) -> Path:
         """The file that holds the model itself."""
-        flavors = self.mlmodel.get("flavors") or {}
-        function = flavors.get("python_function") or {}
+        function = self.flavors.get("python_function", {})
         return self.path / str(function.get("model_path") or function.get("data") or ".")
+
+    @property
+    def flavors(self) -> Mapping[str, Mapping[str, Any]]:
+        """Each flavor's settings in the MLmodel file."""
+        found = self.mlmodel.get("flavors")
+        if not isinstance(found, Mapping):
+            return {}
+        return {str(name): said for name, said in found.items() if isinstance(said, Mapping)}
 
 
 def copy_model(uri: str, into: Path, *, download: Download) -> ModelFolder:
@@ -108,7 +135,10 @@ def copy_model(uri: str, into: Path, *, download: Download) -> ModelFolder:
             raise StoreError(
                 "the model's files are not there", where=str(local), hint="were the run's artifacts deleted?"
             )
-        shutil.copytree(local, into, dirs_exist_ok=True, symlinks=True)
+        try:
+            shutil.copytree(local, into, dirs_exist_ok=True, symlinks=True)
+        except OSError as error:  # shutil's own error lists the files
+            raise StoreError(f"the model's files cannot be copied: {error}", where=str(local)) from error
     (into / _READERS_MARK).unlink(missing_ok=True)
     files = hash_folder(into)
     return ModelFolder(path=into, digest=folder_digest(files), files=files, mlmodel=_read_mlmodel(into))
@@ -151,10 +181,10 @@ def _read_mlmodel(folder: Path) -> Mapping[str, Any]:
         )
     try:
         document = YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise ModelError("the MLmodel file is not readable YAML") from error
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise ModelError("the MLmodel file is not readable YAML", hint=_LOG_AGAIN) from error
     if not isinstance(document, dict):
-        raise ModelError("the MLmodel file is not a mapping")
+        raise ModelError("the MLmodel file is not a mapping", hint=_LOG_AGAIN)
     return document
 
 
@@ -162,8 +192,10 @@ def refuse_unsafe(model: ModelFolder, *, pickle: Literal["refused", "allowed"]) 
     """Refuse formats whose loading runs code from the file, unless the standard allows them.
 
     Raises:
-        ModelError: the model would have to be unpickled, or brings code of its own.
+        ModelError: the model would have to be unpickled, or brings code of its own; or, also when that is
+            allowed, its MLmodel file names files outside of the folder, which nobody has approved.
     """
+    _refuse_files_outside(model)
     if pickle == "allowed":
         return
     suffixes = _SAFE_LOADERS.get(model.loader)
@@ -183,9 +215,32 @@ def refuse_unsafe(model: ModelFolder, *, pickle: Literal["refused", "allowed"]) 
             where=model.loader,
             hint=hint,
         )
+    for name, allowed in _MODEL_CLASSES.items():
+        given = model.flavors.get(name, {}).get("model_class")
+        if given is not None and given not in allowed:
+            raise ModelError(
+                f"loading a {name} model of class {given} may run code from its files",
+                where=MLMODEL,
+                hint=hint,
+            )
     code = next((f.path for f in model.files if f.path.endswith((".py", ".so", ".pkl", ".pickle"))), None)
+    named = (said.get(key) for said in model.flavors.values() for key in _CODE_SETTINGS)
+    code = code or next((str(folder) for folder in named if folder), None)
     if code is not None:
         raise ModelError("the model brings code of its own", where=code, hint=hint)
+
+
+def _refuse_files_outside(model: ModelFolder) -> None:
+    root = model.path.resolve()
+    for flavor, said in model.flavors.items():
+        for key in (*_FILE_SETTINGS, *_CODE_SETTINGS):
+            name = said.get(key)
+            if name is not None and not (root / str(name)).resolve().is_relative_to(root):
+                raise ModelError(
+                    f"{flavor}.{key} in the MLmodel file points outside of the model's folder: {name}",
+                    where=MLMODEL,
+                    hint=_LOG_AGAIN,
+                )
 
 
 def open_model(model: ModelFolder, *, pickle: Literal["refused", "allowed"]) -> Callable[[str, Any], Any]:

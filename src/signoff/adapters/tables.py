@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -55,6 +56,9 @@ def read_table(path: Path) -> Table:
         ) from error
     if len(table.frame) == 0:
         raise DataError("the table has no rows", where=str(path))
+    repeated = table.frame.columns[table.frame.columns.duplicated()]
+    if len(repeated) > 0:
+        raise DataError(f"column {repeated[0]!r} occurs more than once", where=str(path))
     return table
 
 
@@ -81,13 +85,14 @@ def _read_delta(path: Path) -> Table:
     from deltalake import DeltaTable
 
     table = DeltaTable(str(path))
-    names = sorted(Path(uri.removeprefix("file://")) for uri in table.file_uris())
+    actions = pa.table(table.get_add_actions(flatten=True))
     files = []
-    for name in names:
-        with name.open("rb") as file:
+    for name in sorted(
+        unquote(name) for name in actions.column("path").to_pylist()
+    ):  # Delta's log holds URIs
+        with (path / name).open("rb") as file:
             digest = Digest(hashlib.file_digest(file, "sha256").hexdigest())
-        relative = name.relative_to(path.resolve()) if name.is_absolute() else name
-        files.append(FileDigest(path=relative.as_posix(), size=name.stat().st_size, digest=digest))
+        files.append(FileDigest(path=name, size=(path / name).stat().st_size, digest=digest))
     arrow = pa.table(table.to_pyarrow_table())
     return Table(
         path=path,
@@ -183,7 +188,10 @@ def evaluation_table(
 
 
 def _two_classes(label: Any, recipe: EvaluationRecipe, where: str) -> FloatArray:
-    values = sorted(label.unique().tolist(), key=str)
+    try:
+        values = sorted(label.unique().tolist(), key=str)
+    except TypeError as error:
+        raise DataError(f"label {recipe.label!r} holds lists or objects, not classes", where=where) from error
     shown = ", ".join(repr(v) for v in values[:5])
     if recipe.positive is not None and recipe.positive not in values:
         raise DataError(f"no row has the positive label {recipe.positive!r}; labels are {shown}", where=where)
@@ -216,9 +224,15 @@ def _refuse_repeated_keys(table: Table, recipe: EvaluationRecipe) -> None:
     keys = table.frame[recipe.row_key]
     if keys.isna().any():
         raise DataError(f"some rows have no {recipe.row_key!r}", where=str(table.path))
-    if recipe.cluster is None and keys.duplicated().any():
+    try:
+        repeated = int(keys.duplicated().sum())
+    except TypeError as error:
         raise DataError(
-            f"{int(keys.duplicated().sum())} rows repeat a {recipe.row_key!r}: they are not independent",
+            f"row key {recipe.row_key!r} holds lists or objects, not keys", where=str(table.path)
+        ) from error
+    if recipe.cluster is None and repeated:
+        raise DataError(
+            f"{repeated} rows repeat a {recipe.row_key!r}: they are not independent",
             where=str(table.path),
             hint=f"keep one row per key, or set `evaluate: {{cluster: {recipe.row_key}}}` in the standard",
         )
@@ -231,7 +245,10 @@ def _as_text(values: Any) -> StrArray:
 def _codes(values: Any, column: str, where: str) -> IntArray:
     import pandas as pd
 
-    codes, _ = pd.factorize(values)
+    try:
+        codes, _ = pd.factorize(values)
+    except TypeError as error:
+        raise DataError(f"column {column!r} holds lists or objects, not keys", where=where) from error
     if (codes < 0).any():
         raise DataError(f"some rows have no {column!r}", where=where)
     return np.asarray(codes, dtype=np.int64)

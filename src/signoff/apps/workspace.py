@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlparse
 
-from signoff.apps.standard_file import find_standard, read_standard
+from signoff.addresses import shown
+from signoff.apps.standard_file import find_standard, read_standard, read_text
 from signoff.conformance.boundary import use_case_of
 from signoff.conformance.ports import RunReader
 from signoff.errors import DataError, EvidenceError, ModelError, StandardError, StoreError, UsageError
@@ -71,9 +72,8 @@ class Workspace:
 
     @property
     def shown_uri(self) -> str:
-        """The tracking URI without user and password."""
-        scheme, separator, rest = self.tracking_uri.partition("://")
-        return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+        """The tracking URI without user, password and options."""
+        return shown(self.tracking_uri)
 
     def use_case(self, name: str) -> UseCaseRules:
         """The rules of a use case, by its name or that of its registered model.
@@ -195,7 +195,7 @@ class Workspace:
                     where=str(path),
                     hint="`signoff init` writes one to fill in; people, their roles and public keys stand there",
                 )
-            roster = parse_roster(path.read_text("utf-8"), self.standard.roster)
+            roster = parse_roster(read_text(path), self.standard.roster)
             self._people = People(roster=roster, roles=self.standard.roles)
         return self._people
 

@@ -127,7 +127,7 @@ def open_sqlite(address: SqliteAddress) -> sqlite3.Connection:
         raise StoreError(
             "there is no such database file",
             where=address.shown,
-            hint="MLflow makes it at its first use; is this the right store?",
+            hint="MLflow makes its own at its first use; `signoff admin migrate` makes a separate ledger",
         )
     with _store_errors(address.shown):
         # mode=rw: a file that vanished meanwhile is an error, never a new empty database.

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeAlias
 
+from signoff.addresses import shown
 from signoff.errors import StoreError
 
 Row: TypeAlias = tuple[Any, ...]
@@ -130,12 +131,3 @@ def _other_schema(*, is_mlflow: bool, message: str, where: str) -> StoreError:
     return StoreError(
         "this is not an MLflow database", where=where, hint="check MLFLOW_TRACKING_URI for the right file"
     )
-
-
-def shown(uri: str) -> str:
-    """The address without user, password and options."""
-    scheme, separator, rest = uri.partition("://")
-    if scheme.startswith("sqlite"):
-        return uri.partition("?")[0]
-    secret, _, address = rest.rpartition("@")
-    return f"{scheme}://…" if _RESERVED.search(secret) else scheme + separator + address.partition("?")[0]

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from signoff.adapters.mlflow_sql.database import Query, Row, opener, shown
+from signoff.adapters.mlflow_sql.database import Query, Row, opener
 from signoff.adapters.mlflow_sql.files import list_folder, local_path, read_file
+from signoff.addresses import shown
 from signoff.errors import StoreError
 from signoff.record.dataset import DatasetRecord
 from signoff.record.experiment import ExperimentRecord

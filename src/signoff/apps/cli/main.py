@@ -1,12 +1,18 @@
 """The ``signoff`` command: each verb is imported when it is called, so that help and status stay quick."""
 
 import importlib
+import os
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Mapping, Sequence
 
 import click
 
+from signoff.addresses import password_of, without_secrets
 from signoff.errors import SignoffError
+
+TRACEBACK_VARIABLE = "SIGNOFF_TRACEBACK"
+_SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "PGPASSWORD")
 
 COMMANDS = {
     "init": ("signoff.apps.cli.init:init", "Write a standard, a roster and a schema to start from."),
@@ -62,7 +68,7 @@ def signoff() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command; errors that decided nothing end with exit code 2."""
+    """Run a command; whatever stops it before it decided ends with exit code 2, never with Python's 1."""
     try:
         status = signoff.main(args=None if arguments is None else list(arguments), standalone_mode=False)
     except click.exceptions.Abort:
@@ -72,6 +78,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error.show()
         sys.exit(2)
     except SignoffError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {_masked(str(error), os.environ)}", err=True)
+        sys.exit(2)
+    except Exception as error:  # noqa: BLE001 - Python would end with 1, which means refused, and print anything
+        click.echo(_masked(_unexpected(error, os.environ), os.environ), err=True)
         sys.exit(2)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _unexpected(error: Exception, environ: Mapping[str, str]) -> str:
+    if environ.get(TRACEBACK_VARIABLE):
+        return "".join(traceback.format_exception(error))
+    return (
+        f"error: Signoff did not expect this: {type(error).__name__}: {error}\n"
+        f"  hint: set {TRACEBACK_VARIABLE}=1 and run it again to see where it comes from, and report it"
+    )
+
+
+def _masked(text: str, environ: Mapping[str, str]) -> str:
+    """Other programs' messages may quote an address: no password of it reaches a terminal or a log."""
+    known = [environ[name] for name in _SECRETS if name in environ]
+    return without_secrets(text, (*known, password_of(environ.get("MLFLOW_TRACKING_URI", ""))))
