@@ -6,7 +6,7 @@
 # make docs        run the examples of README and docs
 # make lock        pin the dependencies anew
 
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

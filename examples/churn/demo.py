@@ -64,7 +64,7 @@ def tell(folder: Path, console: Console, *, fresh: bool) -> None:
         check_intact(runner)
         finished = sum(name in runner.state for name, _, _ in STORY)
         runner.say(
-            f"Resumed in {folder}: {finished} of {len(STORY)} steps were done earlier. --fresh starts again."
+            f"Resumed in {folder}: {finished} of {len(STORY)} steps were done earlier; `make demo ARGS=--fresh` starts again."
         )
     else:
         folder.mkdir(parents=True, exist_ok=True)
@@ -251,7 +251,7 @@ def check_intact(runner: Runner) -> None:
         missing.append("the predictions table")
     if missing:
         raise DemoError(
-            f"{runner.folder} is not as the demo left it, {', '.join(missing)} gone; start again with --fresh"
+            f"{runner.folder} is not as the demo left it, {', '.join(missing)} gone; start again with: make demo ARGS=--fresh"
         )
 
 

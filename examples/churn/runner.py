@@ -131,7 +131,7 @@ class Runner:
             self._print(done.output)
             raise DemoError(
                 f"`{typed}` ended with exit code {ended.returncode}; the demo expected {expect}\n"
-                f"  hint: the whole output is in {self.folder / LOG}; --fresh starts the demo again"
+                f"  hint: the whole output is in {self.folder / LOG}; `make demo ARGS=--fresh` starts again"
             )
         if show:
             self._print(done.output)

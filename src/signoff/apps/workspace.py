@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import urlparse
 
 from signoff.addresses import shown
 from signoff.apps.standard_file import find_standard, read_standard, read_text
@@ -126,8 +125,8 @@ class Workspace:
         Raises:
             StoreError: this kind of store cannot be read.
         """
-        scheme = urlparse(self.tracking_uri).scheme
-        if scheme.split("+")[0] in _DATABASES:
+        scheme = _scheme(self.tracking_uri)
+        if scheme in _DATABASES:
             from signoff.adapters.mlflow_sql import SqlReader
 
             return SqlReader(
@@ -219,9 +218,15 @@ def open_workspace(standard: str | None = None) -> Workspace:
     tracking = os.environ.get("MLFLOW_TRACKING_URI") or loaded.store or "sqlite:///mlflow.db"
     tracking = _absolute(tracking, path.parent)
     ledger = None if loaded.ledger is None else _absolute(loaded.ledger, path.parent)
-    if ledger is None and urlparse(tracking).scheme.split("+")[0] in _DATABASES:
+    if ledger is None and _scheme(tracking) in _DATABASES:
         ledger = tracking
     return Workspace(standard=loaded, folder=path.parent, tracking_uri=tracking, ledger_uri=ledger)
+
+
+def _scheme(uri: str) -> str:
+    """An address's scheme without driver; "" for a path. Works on an address that is malformed behind it."""
+    scheme, separator, _ = uri.partition(":")
+    return scheme.split("+")[0].lower() if separator else ""
 
 
 def _absolute(uri: str, folder: Path) -> str:

@@ -175,11 +175,13 @@ class Approvals:
 
     Attributes:
         counting: approver → the approval that counts.
+        roles: approver → the roles that they hold now.
         void: why other approvals do not count, one sentence each.
         rejections: standing rejections, one sentence each.
     """
 
     counting: Mapping[str, Signed]
+    roles: Mapping[str, tuple[str, ...]]
     void: tuple[str, ...]
     rejections: tuple[str, ...]
 
@@ -194,13 +196,13 @@ def count_approvals(
     authors: frozenset[str],
 ) -> Approvals:
     """Judge all approvals and rejections of a version; each person's last word counts."""
-    after = history.last_rollback_from(environment.name, version)
+    rollbacks = history.rollbacks_from(environment.name, version)
     last_word: dict[str, Signed] = {}
     for signed in history.statements:
         if signed.statement.kind not in ("approval", "rejection") or signed.number("version") != version:
             continue
         if signed.text("environment") == environment.name:
-            last_word.update(dict.fromkeys(signed.signers or (f"unsigned {signed.id.short}",), signed))
+            last_word[_speaker(signed)] = signed
     counting: dict[str, Signed] = {}
     void: list[str] = []
     rejections: list[str] = []
@@ -210,13 +212,20 @@ def count_approvals(
                 rejections.append(f"{person} rejected it: {signed.text('code')}: {signed.text('comment')}")
             continue
         why = _void(signed, person, environment=environment, binding=binding, people=people, authors=authors)
-        if signed.order < after:
+        if any(signed.precedes(rollback) for rollback in rollbacks):
             why = (*why, "the version was rolled back since")
         if why:
             void.append(f"the approval of {person} does not count: {'; '.join(why)}")
         else:
             counting[person] = signed
-    return Approvals(counting=counting, void=tuple(void), rejections=tuple(rejections))
+    roles = {person: people.roles_of(person) for person in counting}
+    return Approvals(counting=counting, roles=roles, void=tuple(void), rejections=tuple(rejections))
+
+
+def _speaker(signed: Signed) -> str:
+    """The person it names, when they signed it; a signature below somebody else's approval is none of one's own."""
+    named = signed.text("approver" if signed.statement.kind == "approval" else "reviewer")
+    return named if named in signed.signers else f"unsigned {signed.id.short}"
 
 
 def _void(
@@ -230,7 +239,11 @@ def _void(
 ) -> tuple[str, ...]:
     why = list(binding.broken_by(approval.statement))
     if person not in approval.signers:
-        why.append(f"it has no valid signature ({'; '.join(approval.problems) or 'none at all'})")
+        problems = "; ".join(approval.problems) or f"signed: {', '.join(approval.signers) or 'nobody'}"
+        why.append(
+            f"it has no valid signature of {approval.text('approver') or 'a named approver'} ({problems})"
+        )
+        return tuple(why)
     why.extend(reason.message for reason in people.refusals(person, "approve"))
     if person in authors and environment.self_approval == "refused":
         why.append(f"{person} is an author of this version")

@@ -1,24 +1,32 @@
 """Is a release statement still good? Checked before anything of it is loaded or returned to.
 
 (1) It is signed by a person who may promote.
-(2) It is not revoked by a rollback.
+(2) It is not revoked by a rollback. When it is what is released now: a rollback that returned to it is signed
+    by a person who may roll back, and no release or rollback before it bears its number or a higher one.
 (3) The gate decision it names is in the ledger, is about the same model, follows from its own checks, and
-    passed, or what did not pass was waived.
-(4) The proposal it names is in the ledger, signed, and about the same model and decision.
-(5) Each approval it names is in the ledger, signed by the approver it names, and bound to the same model,
-    decision, rules and proposal.
-(6) The approvals are as many as the environment asked for on that day, by different people.
+    passed, or what did not pass was waived: by a waiver in the ledger, signed by somebody who is no author,
+    on the same model and rules, for that day.
+(4) The proposal it names is in the ledger, signed, and about the same model, decision, version and run.
+(5) Each approval it names is in the ledger, signed by the approver it names, for this version and
+    environment, bound to the same model, decision, rules and proposal, and given since the version was last
+    rolled back. An author's approval is shown as self-approved.
+(6) The approvals fill what the environment asked for on that day: so many different people per role, in the
+    roles that the promoter recorded.
 
-The standard of today is not asked: a release, once issued, stays valid until revoked.
+The standard of today is asked for (1) and (2) alone, for without it anybody could promote: a release, once
+issued, stays valid until revoked.
 """
 
 from collections.abc import Mapping
 
+from signoff.errors import EvidenceError
+from signoff.gate.model import GateDecision
 from signoff.gate.verdict import contradictions
 from signoff.record.digest import Digest
-from signoff.release.history import History, decision_of
+from signoff.release.history import History, decision_of, highest_number
 from signoff.release.model import Reason, Signed
-from signoff.release.people import People
+from signoff.release.people import People, unmet
+from signoff.standard.model import ApprovalRule
 
 _BOUND = ("model", "decision", "rules", "proposal")
 
@@ -28,6 +36,7 @@ def verify_release(history: History, release: Signed, *, people: People) -> tupl
     return (
         *_signature(release, people),
         *_revocation(history, release),
+        *_place(history, release, people),
         *_decision(history, release),
         *_proposal(history, release),
         *_approvals(history, release),
@@ -42,10 +51,12 @@ def _signature(release: Signed, people: People) -> list[Reason]:
     # Step 1.
     if any(people.may(signer, "promote") for signer in release.signers):
         return []
-    who = ", ".join(release.signers) or "; ".join(release.problems) or "nobody"
-    return [
-        _broken("release-signature", f"the release is not signed by a person who may promote (signed: {who})")
-    ]
+    message = f"the release is not signed by a person who may promote (signed: {_signed_by(release)})"
+    return [_broken("release-signature", message)]
+
+
+def _signed_by(signed: Signed) -> str:
+    return ", ".join(signed.signers) or "; ".join(signed.problems) or "nobody"
 
 
 def _revocation(history: History, release: Signed) -> list[Reason]:
@@ -55,20 +66,44 @@ def _revocation(history: History, release: Signed) -> list[Reason]:
     return [_broken("release-revoked", "the release was revoked by a rollback")]
 
 
+def _place(history: History, release: Signed, people: People) -> list[Reason]:
+    # Step 2: what is released now was put there by its newest statement, not by moving an old one up.
+    *before, top = history.moves(release.text("environment")) or (release,)
+    back = top.statement.kind == "rollback"
+    if release.id != (top.statement.subject("release") if back else top.id):
+        return []
+    reasons: list[Reason] = []
+    if back and not any(people.may(signer, "rollback") for signer in top.signers):
+        message = (
+            f"the rollback to it is not signed by a person who may roll back (signed: {_signed_by(top)})"
+        )
+        reasons.append(_broken("rollback-signature", message))
+    highest = highest_number(before)
+    if before and (top.number("number") or 0) <= highest:
+        message = (
+            f"the {top.statement.kind} on top has number {top.number('number')}, one before it {highest}"
+        )
+        reasons.append(_broken("release-order", f"{message}: the order of the statements was changed"))
+    return reasons
+
+
 def _decision(history: History, release: Signed) -> list[Reason]:
     # Step 3.
-    found = _named(history, release, "decision", "gate-decision")
-    if found is None:
+    found = _named(history, release, "decision")
+    if found is None or found.statement.kind != "gate-decision":
         return [_broken("decision-missing", "the gate decision of the release is not in the ledger")]
     if found.statement.subject("model") != release.statement.subject("model"):
         return [_broken("decision-model", "the gate decision of the release is about another model")]
-    decision = decision_of(found)
-    waived = release.statement.predicate.get("waived")
-    codes = set(waived) if isinstance(waived, Mapping) else set()
+    try:
+        decision = decision_of(found)
+    except EvidenceError as error:
+        return [_broken("decision-verdict", f"the gate decision cannot be read: {error}")]
     open_checks = [
         check.title
         for check in decision.checks
-        if check.severity == "block" and check.status != "pass" and check.id not in codes
+        if check.severity == "block"
+        and check.status != "pass"
+        and not _is_waived(check.id, history=history, release=release, decision=decision)
     ]
     wrong = (*contradictions(decision), *(f"{title} did not pass" for title in open_checks))
     if wrong:
@@ -76,35 +111,92 @@ def _decision(history: History, release: Signed) -> list[Reason]:
     return []
 
 
+def _is_waived(code: str, *, history: History, release: Signed, decision: GateDecision) -> bool:
+    waived = release.statement.predicate.get("waived")
+    named = waived.get(code) if isinstance(waived, Mapping) else None
+    return any(
+        str(waiver.id) == named
+        and code in waiver.texts("codes")
+        and not set(waiver.signers) <= _authors(_named(history, release, "proposal"))
+        and waiver.statement.subject("model") == release.statement.subject("model")
+        and waiver.statement.subject("rules") == decision.context.rules
+        and waiver.text("until") >= release.text("at")[:10]
+        for waiver in history.of("waiver")
+    )
+
+
 def _proposal(history: History, release: Signed) -> list[Reason]:
     # Step 4.
-    found = _named(history, release, "proposal", "proposal")
-    if found is None or not found.signers:
+    found = _named(history, release, "proposal")
+    if found is None or found.statement.kind != "proposal" or not found.signers:
         return [_broken("proposal-missing", "the signed proposal of the release is not in the ledger")]
     if any(found.statement.subject(n) != release.statement.subject(n) for n in ("model", "decision")):
         return [_broken("proposal-model", "the proposal is about another model or gate decision")]
+    if found.number("version") != release.number("version") or found.text("run_id") != release.text("run_id"):
+        return [_broken("proposal-version", "the proposal is about another version or run")]
     return []
 
 
+def _authors(proposal: Signed | None) -> frozenset[str]:
+    return frozenset() if proposal is None else frozenset((*proposal.signers, *proposal.texts("authors")))
+
+
 def _approvals(history: History, release: Signed) -> list[Reason]:
-    # Step 5.
     reasons: list[Reason] = []
     good: set[str] = set()
     for person, digest in approvals_of(release).items():
-        approval = history.by_id(digest)
-        if approval is None or approval.statement.kind != "approval" or person not in approval.signers:
-            reasons.append(
-                _broken("approval-signature", f"the approval of {person} is missing or not signed by them")
-            )
-        elif any(approval.statement.subject(n) != release.statement.subject(n) for n in _BOUND):
-            reasons.append(_broken("approval-binding", f"the approval of {person} is bound to other bytes"))
-        else:
+        found = approval_fault(history, release, person, digest)
+        if found is None:
             good.add(person)
+        else:
+            reasons.append(found)
+    hidden = good & _authors(_named(history, release, "proposal")) - {*release.texts("self_approved")}
+    reasons += [
+        _broken("approval-author", f"{person} is an author, and the release does not say so")
+        for person in sorted(hidden)
+    ]
+    return [*reasons, *_unfilled(release, good)]
+
+
+def approval_fault(history: History, release: Signed, person: str, digest: Digest) -> Reason | None:
+    """What is wrong with an approval that a release names; None when it counts."""
+    # Step 5.
+    approval = history.by_id(digest)
+    if approval is None or approval.statement.kind != "approval" or person not in approval.signers:
+        return _broken("approval-signature", f"the approval of {person} is missing or not signed by them")
+    said, wanted = approval.statement.predicate, release.statement.predicate
+    if approval.text("approver") != person or any(
+        said.get(field) != wanted.get(field) for field in ("environment", "version")
+    ):
+        return _broken(
+            "approval-binding", f"the approval of {person} is for another person, version or environment"
+        )
+    if any(approval.statement.subject(n) != release.statement.subject(n) for n in _BOUND):
+        return _broken("approval-binding", f"the approval of {person} is bound to other bytes")
+    rollbacks = history.rollbacks_from(release.text("environment"), release.number("version") or 0)
+    if any(approval.precedes(r) for r in rollbacks if r.order < release.order):
+        return _broken(
+            "approval-before-rollback", f"the version was rolled back since the approval of {person}"
+        )
+    return None
+
+
+def _unfilled(release: Signed, good: set[str]) -> list[Reason]:
     # Step 6.
-    needed = _required(release)
+    required = _required(release)
+    if required is None:
+        message = "the release does not say clearly which approvals were asked for"
+        return [_broken("approval-count", message)]
+    needed = sum(rule.count for rule in required)
     if len(good) < needed:
-        reasons.append(_broken("approval-count", f"{len(good)} good approvals, {needed} were asked for"))
-    return reasons
+        return [_broken("approval-count", f"{len(good)} good approvals, {needed} were asked for")]
+    roles = _recorded_roles(release)
+    return [
+        _broken(
+            "approval-role", f"{rule.count} of the approvals by {rule.role} that were asked for are missing"
+        )
+        for rule in unmet(required, {person: roles.get(person, ()) for person in good})
+    ]
 
 
 def approvals_of(release: Signed) -> dict[str, Digest]:
@@ -117,15 +209,31 @@ def approvals_of(release: Signed) -> dict[str, Digest]:
     }
 
 
-def _required(release: Signed) -> int:
+def _required(release: Signed) -> tuple[ApprovalRule, ...] | None:
+    """So many people per role; None when a row says anything else, for such a row must not ask for nobody."""
     rows = release.statement.predicate.get("required")
     if not isinstance(rows, list | tuple):
-        return 0
-    counts = (row.get("count") for row in rows if isinstance(row, Mapping))
-    return sum(count for count in counts if isinstance(count, int))
+        return None
+    rules: list[ApprovalRule] = []
+    for row in rows:
+        role = row.get("role") if isinstance(row, Mapping) else None
+        count = row.get("count") if isinstance(row, Mapping) else None
+        if not isinstance(role, str) or not isinstance(count, int) or isinstance(count, bool) or count < 1:
+            return None
+        rules.append(ApprovalRule(role=role, count=count))
+    return tuple(rules)
 
 
-def _named(history: History, release: Signed, subject: str, kind: str) -> Signed | None:
+def _recorded_roles(release: Signed) -> dict[str, tuple[str, ...]]:
+    rows = release.statement.predicate.get("approved")
+    found: dict[str, tuple[str, ...]] = {}
+    for row in rows if isinstance(rows, list | tuple) else ():
+        roles = row.get("roles") if isinstance(row, Mapping) else None
+        if isinstance(row, Mapping) and isinstance(roles, list | tuple):
+            found[str(row.get("approver"))] = tuple(str(role) for role in roles)
+    return found
+
+
+def _named(history: History, release: Signed, subject: str) -> Signed | None:
     digest = release.statement.subject(subject)
-    found = None if digest is None else history.by_id(digest)
-    return found if found is not None and found.statement.kind == kind else None
+    return None if digest is None else history.by_id(digest)

@@ -51,16 +51,23 @@ class History:
     def release(self, environment: str) -> Release | None:
         """What is released in the environment now; None before the first release.
 
+        Whether it may be used is for `signoff.release.chain` to say.
+
         Raises:
             EvidenceError: the statement on top is unsigned, or a rollback names a release that is not there.
         """
-        current: Release | None = None
-        for signed in self.statements:
-            if signed.statement.kind not in ("release", "rollback"):
-                continue
-            if signed.text("environment") == environment:
-                current = self._release_of(signed, number=1 if current is None else current.number + 1)
-        return current
+        moves = self.moves(environment)
+        if not moves:
+            return None
+        return self._release_of(moves[-1], number=max(len(moves), highest_number(moves)))
+
+    def moves(self, environment: str) -> tuple[Signed, ...]:
+        """The releases and rollbacks of an environment, oldest first: the last says what is released."""
+        return tuple(
+            signed
+            for signed in self.statements
+            if signed.statement.kind in ("release", "rollback") and signed.text("environment") == environment
+        )
 
     def _release_of(self, signed: Signed, *, number: int) -> Release:
         if not signed.signers:
@@ -75,6 +82,11 @@ class History:
         found = None if target is None else self.by_id(target)
         if found is None or found.statement.kind != "release" or not found.signers:
             raise EvidenceError(f"rollback {signed.id.short} returns to a release that is not in the ledger")
+        if found.text("environment") != signed.text("environment"):
+            raise EvidenceError(
+                f"rollback {signed.id.short} in {signed.text('environment')} returns to a release of"
+                f" {found.text('environment') or 'no environment'}"
+            )
         return _release(found, rollback=signed, number=number)
 
     def revoked(self, environment: str) -> frozenset[Digest]:
@@ -83,17 +95,16 @@ class History:
         left = (s.statement.subject("revoked-release") for s in rollbacks)
         return frozenset(digest for digest in left if digest is not None)
 
-    def last_rollback_from(self, environment: str, version: int) -> int:
-        """Order of the newest rollback away from the version there; -1 when there is none.
+    def rollbacks_from(self, environment: str, version: int) -> tuple[Signed, ...]:
+        """The rollbacks away from the version there, oldest first.
 
-        Approvals before it do not count any more: what was taken back needs fresh eyes.
+        Approvals before the last do not count any more: what was taken back needs fresh eyes.
         """
-        found = [
-            s.order
+        return tuple(
+            s
             for s in self.of("rollback")
             if s.text("environment") == environment and s.number("from_version") == version
-        ]
-        return found[-1] if found else -1
+        )
 
     def look(self, *, data: Digest, candidate: Digest, rules: Digest) -> int:
         """Which look at this table a decision is: 1 for the first pair of model and rules judged on it.
@@ -110,16 +121,24 @@ class History:
         return seen.index(pair) + 1 if pair in seen else len(seen) + 1
 
 
+def highest_number(moves: Iterable[Signed]) -> int:
+    """The highest number that a signed release or rollback bears; 0 when none does."""
+    return max((move.number("number") or 0 for move in moves if move.signers), default=0)
+
+
 def decision_of(signed: Signed) -> GateDecision:
     """The decision that a gate-decision statement carries.
 
     Raises:
-        EvidenceError: it carries none, or a malformed one.
+        EvidenceError: it carries none, a malformed one, or one on another model than its subject.
     """
-    decision = signed.statement.predicate.get("decision")
-    if not isinstance(decision, Mapping):
+    found = signed.statement.predicate.get("decision")
+    if signed.statement.kind != "gate-decision" or not isinstance(found, Mapping):
         raise EvidenceError(f"statement {signed.id.short} carries no gate decision")
-    return decision_from_json(decision)
+    decision = decision_from_json(found)
+    if decision.context.candidate.digest != signed.statement.subject("model"):
+        raise EvidenceError(f"statement {signed.id.short} carries a gate decision on another model")
+    return decision
 
 
 def _because(signed: Signed) -> str:

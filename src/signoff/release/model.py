@@ -1,5 +1,6 @@
 """What a release decision rests on, and what it answers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from signoff.evidence.statement import Statement
@@ -94,6 +95,21 @@ class Signed:
         """A whole number in the predicate; None when absent."""
         value = self.statement.predicate.get(field)
         return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+    def precedes(self, other: "Signed") -> bool:
+        """Whether it was said before the other: by its place, or by the log head that each signer saw.
+
+        The place is the database's word; the head is signed, so a statement that was taken out and put
+        back later does not become younger.
+        """
+        seen, then = self._log_size(), other._log_size()  # noqa: SLF001 - the same class
+        by_head = bool(other.signers) and seen is not None and then is not None and seen <= then
+        return by_head or self.order < other.order
+
+    def _log_size(self) -> int | None:
+        log = self.statement.predicate.get("log")
+        size = log.get("size") if isinstance(log, Mapping) else None
+        return size if isinstance(size, int) and not isinstance(size, bool) else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

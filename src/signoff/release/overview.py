@@ -11,6 +11,7 @@ from signoff.release.chain import verify_release
 from signoff.release.history import History, decision_of
 from signoff.release.model import Signed
 from signoff.release.people import People, unmet
+from signoff.release.text import printable
 from signoff.standard.model import EnvironmentRules, UseCaseRules
 
 
@@ -136,9 +137,10 @@ def _environment(
 def _verdict(history: History, release: Signed) -> str:
     named = release.statement.subject("decision")
     found = None if named is None else history.by_id(named)
-    if found is None or found.statement.kind != "gate-decision":
-        return ""
-    return decision_of(found).verdict
+    try:
+        return "" if found is None else decision_of(found).verdict
+    except EvidenceError:
+        return ""  # `verify_release` tells what is wrong with it
 
 
 def _remarks(release: Signed, rollback: Signed | None) -> tuple[str, ...]:
@@ -178,7 +180,7 @@ def _waiting(rules: UseCaseRules, history: History, people: People) -> tuple[str
     ref = f"{rules.registered_model}/{version}"
     if approvals.rejections:
         return tuple(f"{ref}: {text}" for text in approvals.rejections)
-    missing = unmet(environment.approvals, {person: people.roles_of(person) for person in approvals.counting})
+    missing = unmet(environment.approvals, approvals.roles)
     if missing:
         return tuple(
             f"{ref} waits for {rule.count} approval{'s' if rule.count > 1 else ''} by {rule.role}"
@@ -197,15 +199,15 @@ def _settled(history: History, environment: str, version: int, kind: StatementKi
 
 def render_text(rows: tuple[UseCaseStatus, ...], *, store: str, standard: str) -> str:
     """The status of all use cases on one screen."""
-    lines = [standard, store, ""]
+    lines = [printable(standard), printable(store), ""]
     for row in rows:
-        lines.append(f"{row.use_case}  (owner {row.owner})")
+        lines.append(printable(f"{row.use_case}  (owner {row.owner})"))
         width = max(len(e.environment) for e in row.environments)
         for environment in row.environments:
-            lines.append(f"  {environment.environment:<{width}}  {_summary(environment)}")
-            lines += [f"  {'':<{width}}  note: {remark}" for remark in environment.remarks]
-            lines += [f"  {'':<{width}}  PROBLEM: {problem}" for problem in environment.problems]
-        lines += [f"  waiting: {text}" for text in row.waiting]
+            lines.append(f"  {environment.environment:<{width}}  {printable(_summary(environment))}")
+            lines += [f"  {'':<{width}}  note: {printable(remark)}" for remark in environment.remarks]
+            lines += [f"  {'':<{width}}  PROBLEM: {printable(problem)}" for problem in environment.problems]
+        lines += [f"  waiting: {printable(text)}" for text in row.waiting]
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 

@@ -94,6 +94,8 @@ def decide_promotion(
             # The version is production itself already: it was judged against its predecessor.
             context = judged.decision.context
             baseline = None if context.baseline is None else context.baseline.digest
+        if released is not None:
+            remarks += _baseline_remarks(history, released, people)
         reasons += gate_refusals(
             rules,
             run_id=version.run_id or "RUN",
@@ -123,7 +125,7 @@ def decide_promotion(
                 f"self-approved: {person} is an author of this version"
                 for person in sorted(set(approvals.counting) & candidate.authors)
             ]
-    reasons += _order_refusals(environment, candidate, history)
+    reasons += _order_refusals(environment, candidate, history, people)
     reasons += [
         Reason(code="input-schema", message=f"the deployment's input does not fit the model: {gap}")
         for gap in candidate.input_gaps
@@ -185,7 +187,6 @@ def _proposal_refusals(candidate: Candidate, proposal: Signed, people: People) -
 def _approval_refusals(
     environment: EnvironmentRules, ref: str, approvals: Approvals, people: People
 ) -> list[Reason]:
-    roles = {person: people.roles_of(person) for person in approvals.counting}
     missing = [
         Reason(
             code="approval-missing",
@@ -194,7 +195,7 @@ def _approval_refusals(
             fix=f"signoff approve {ref} --env {environment.name}"
             f"   (on the roster with that role: {', '.join(people.having([rule.role])) or 'nobody'})",
         )
-        for rule in unmet(environment.approvals, roles)
+        for rule in unmet(environment.approvals, approvals.roles)
     ]
     rejected = [
         Reason(code="rejected", message=text, fix="the reviewer who rejected it can approve it later")
@@ -207,16 +208,23 @@ def _explained(approvals: Approvals) -> str:
     return f" ({'; '.join(approvals.void)})" if approvals.void else ""
 
 
-def _order_refusals(environment: EnvironmentRules, candidate: Candidate, history: History) -> list[Reason]:
+def _baseline_remarks(history: History, released: Release, people: People) -> list[str]:
+    """A remark and no refusal: else nothing could be promoted past a release that does not verify."""
+    problems = verify_release(history, released.statement, people=people)
+    return [f"the production model that it was compared with: {problem.message}" for problem in problems]
+
+
+def _order_refusals(
+    environment: EnvironmentRules, candidate: Candidate, history: History, people: People
+) -> list[Reason]:
     if environment.after is None:
         return []
     ref = candidate.version.ref
-    revoked = history.revoked(environment.after)
     passed = any(
         s.text("environment") == environment.after
         and s.statement.subject("model") == candidate.model
-        and s.signers
-        and s.id not in revoked
+        and s.number("version") == candidate.version.version
+        and not verify_release(history, s, people=people)
         for s in history.of("release")
     )
     if passed:
@@ -246,7 +254,10 @@ def release_statement(
     """The statement that releases a version; it stays valid until revoked, whatever the standard becomes."""
     version = candidate.version
     signed_by = sorted(approvals.counting.items())
-    approved: list[Json] = [{"approver": person, "statement": str(signed.id)} for person, signed in signed_by]
+    approved: list[Json] = [
+        {"approver": person, "statement": str(signed.id), "roles": list(approvals.roles[person])}
+        for person, signed in signed_by
+    ]
     required: list[Json] = [{"role": rule.role, "count": rule.count} for rule in environment.approvals]
     self_approved: list[Json] = [*sorted(set(approvals.counting) & candidate.authors)]
     return Statement(
@@ -295,7 +306,7 @@ def decide_rollback(
 ) -> Rollback:
     """Decide on a return to the last good release; it needs that release's statement and nothing else."""
     current = history.release(environment)
-    target = None if current is None else last_good(history, environment, current)
+    target = None if current is None else last_good(history, environment, current, people=people)
     reasons = list(people.refusals(actor, "rollback"))
     if not reason.strip():
         reasons.append(Reason(code="reason", message="a rollback needs a reason", fix='add --reason "…"'))
@@ -320,8 +331,11 @@ def decide_rollback(
     )
 
 
-def last_good(history: History, environment: str, current: Release) -> Signed | None:
-    """The newest release before the current one that no rollback has left, of another version."""
+def last_good(history: History, environment: str, current: Release, *, people: People) -> Signed | None:
+    """The newest release before the current one, of another version, that no rollback has left and that verifies.
+
+    When none of them verifies it is the newest, so that its faults can be told.
+    """
     revoked = history.revoked(environment)
     earlier = [
         signed
@@ -332,7 +346,9 @@ def last_good(history: History, environment: str, current: Release) -> Signed | 
         and signed.number("version") != current.version
         and signed.signers
     ]
-    return earlier[-1] if earlier else None
+    newest_first = earlier[::-1]
+    good = (signed for signed in newest_first if not verify_release(history, signed, people=people))
+    return next(good, newest_first[0] if newest_first else None)
 
 
 def rollback_statement(

@@ -2,6 +2,7 @@
 
 from signoff.record.digest import Json
 from signoff.release.model import ReleaseDecision
+from signoff.release.text import printable
 
 _DONE = {
     "propose": "PROPOSED",
@@ -28,12 +29,12 @@ def render_text(decision: ReleaseDecision, *, planned: bool = False) -> str:
         headline = f"ALLOWED  {decision.transition} {decision.subject} (dry run: nothing was changed)"
     else:
         headline = f"{_DONE[decision.transition]}  {decision.subject}"
-    lines = [headline]
+    lines = [printable(headline)]
     for reason in decision.reasons:
-        lines.append(f"  {reason.code}: {reason.message}")
+        lines.append(printable(f"  {reason.code}: {reason.message}"))
         if reason.fix:
-            lines.append(f"      do: {reason.fix}")
-    lines += [f"  note: {remark}" for remark in decision.remarks]
+            lines.append(printable(f"      do: {reason.fix}"))
+    lines += [printable(f"  note: {remark}") for remark in decision.remarks]
     return "\n".join(lines)
 
 

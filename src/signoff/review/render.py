@@ -1,5 +1,6 @@
 """Traces for people."""
 
+from signoff.release.text import cell, printable
 from signoff.review.model import Link, LinkState, Trace
 
 _MARKS: dict[LinkState, str] = {
@@ -12,11 +13,11 @@ _MARKS: dict[LinkState, str] = {
 
 def render_text(trace: Trace) -> str:
     """One line per link with its mark, its facts below it, and a closing count."""
-    lines = [f"lineage of {trace.target}"]
+    lines = [f"lineage of {printable(trace.target)}"]
     width = max((len(link.kind) for link in trace.links), default=0)
     for link in trace.links:
-        lines.append(f"  {_MARKS[link.state]}  {link.kind:<{width}}  {link.name}")
-        lines += [f"  {'':8}  {'':<{width}}  {text}" for text in _below(link)]
+        lines.append(f"  {_MARKS[link.state]}  {link.kind:<{width}}  {printable(link.name)}")
+        lines += [f"  {'':8}  {'':<{width}}  {printable(text)}" for text in _below(link)]
     lines.append(_count(trace))
     return "\n".join(lines) + "\n"
 
@@ -24,13 +25,13 @@ def render_text(trace: Trace) -> str:
 def render_markdown(trace: Trace) -> str:
     """A table with one row per link."""
     lines = [
-        f"# Lineage of {_cell(trace.target)}",
+        f"# Lineage of {cell(trace.target)}",
         "",
         "| link | what | state | facts |",
         "|---|---|---|---|",
     ]
     lines += [
-        f"| {link.kind} | {_cell(link.name)} | {link.state} | {'<br>'.join(_cell(t) for t in _below(link))} |"
+        f"| {link.kind} | {cell(link.name)} | {link.state} | {'<br>'.join(cell(t) for t in _below(link))} |"
         for link in trace.links
     ]
     return "\n".join([*lines, "", _count(trace)]) + "\n"
@@ -43,8 +44,3 @@ def _below(link: Link) -> tuple[str, ...]:
 def _count(trace: Trace) -> str:
     counts = {state: sum(link.state == state for link in trace.links) for state in _MARKS}
     return ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-
-
-def _cell(text: str) -> str:
-    safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return safe.replace("|", "\\|").replace("\n", " ")

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from signoff.errors import EvidenceError
 from signoff.gate.model import GateDecision
 from signoff.gate.verdict import contradictions
 from signoff.record import capture
 from signoff.record.digest import Digest, Json
 from signoff.record.model_version import ModelVersionRecord
 from signoff.record.run import RunRecord
-from signoff.release.chain import approvals_of, verify_release
+from signoff.release.chain import approval_fault, approvals_of, verify_release
 from signoff.release.history import History, decision_of
 from signoff.release.model import Signed
 from signoff.release.people import People
@@ -195,7 +196,7 @@ def _approvals(release: Signed, history: History) -> list[Link]:
     links: list[Link] = []
     for person, digest in sorted(approvals_of(release).items()):
         approval = history.by_id(digest)
-        good = approval is not None and person in approval.signers
+        fault = approval_fault(history, release, person, digest)
         detail: tuple[str, ...] = ()
         if approval is not None:
             comment = approval.text("comment")
@@ -208,9 +209,9 @@ def _approvals(release: Signed, history: History) -> list[Link]:
             Link(
                 kind="approval",
                 name=person,
-                state="verified" if good else "broken",
+                state="verified" if fault is None else "broken",
                 detail=detail,
-                why="" if good else "the approval is missing or its signature does not verify",
+                why="" if fault is None else fault.message,
             )
         )
     if not links:
@@ -221,7 +222,7 @@ def _approvals(release: Signed, history: History) -> list[Link]:
 def _proposal(release: Signed, history: History) -> list[Link]:
     named = release.statement.subject("proposal")
     proposal = None if named is None else history.by_id(named)
-    if proposal is None:
+    if proposal is None or proposal.statement.kind != "proposal":
         return [Link(kind="proposal", name="?", state="broken", why="it is not in the ledger")]
     context = proposal.statement.predicate.get("context")
     detail = (
@@ -243,7 +244,10 @@ def _gate(found: Found, release: Signed, history: History) -> list[Link]:
     signed = None if named is None else history.by_id(named)
     if signed is None:
         return [Link(kind="gate", name="?", state="broken", why="the decision is not in the ledger")]
-    decision = decision_of(signed)
+    try:
+        decision = decision_of(signed)
+    except EvidenceError as error:
+        return [Link(kind="gate", name=f"statement {signed.id.short}", state="broken", why=str(error))]
     wrong = contradictions(decision)
     gate = Link(
         kind="gate",

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 
 from signoff.apps.verbs.authors import authors_of
 from signoff.apps.verbs.gate import baseline_environment, evaluation_data
-from signoff.apps.verbs.recording import allowed_entry, history_of, record_refusal, signed, write
+from signoff.apps.verbs.recording import (
+    allowed_entry,
+    history_of,
+    mirror_status,
+    record_refusal,
+    signed,
+    write,
+)
 from signoff.apps.workspace import Actor, Workspace, now, private_copy, require_key, run_model
 from signoff.conformance.decide import check_run
 from signoff.errors import UsageError
@@ -119,7 +126,7 @@ def propose(workspace: Workspace, run_id: str, *, actor: Actor, notes: Mapping[s
     )
     with workspace.ledger(create=True).transaction() as writer:
         write(writer, signed(statement, actor), entry, version=ref, run_id=run_id)
-    workspace.store().tag_version(rules.registered_model, version, "signoff.status", "proposed")
+    mirror_status(workspace, rules.registered_model, version, "proposed")
     return Proposed(
         decision=decision, version=version, registered_model=rules.registered_model, statement=statement.id
     )

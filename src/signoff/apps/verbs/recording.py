@@ -1,6 +1,7 @@
 """Writing a decision down: the statement, its signature and the audit entry in one transaction."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from signoff.apps.workspace import Actor, Workspace, now
 from signoff.errors import StoreError
@@ -70,6 +71,16 @@ def allowed_entry(
         reasons=(),
         detail=detail,
     )
+
+
+def mirror_status(workspace: Workspace, registered_model: str, version: int, status: str) -> None:
+    """Show the status as a tag of the version, for people's eyes.
+
+    Nothing rests on the tag: the decision is in the ledger already, so a store that cannot be reached for
+    this does not turn a success into an error.
+    """
+    with suppress(StoreError):
+        workspace.store().tag_version(registered_model, version, "signoff.status", status)
 
 
 def write(

@@ -4,7 +4,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from signoff.apps.verbs.gate import baseline_environment
-from signoff.apps.verbs.recording import allowed_entry, history_of, record_refusal, signed, write
+from signoff.apps.verbs.recording import (
+    allowed_entry,
+    history_of,
+    mirror_status,
+    record_refusal,
+    signed,
+    write,
+)
 from signoff.apps.verbs.reference import VersionReference
 from signoff.apps.verbs.subject import VersionSubject, version_subject
 from signoff.apps.workspace import Actor, Workspace, now, require_key
@@ -191,11 +198,8 @@ def _release(
         entry=entry,
         expected=subject.head.size,
     )
-    workspace.store().tag_version(
-        subject.rules.registered_model,
-        subject.record.version,
-        "signoff.status",
-        f"released: {environment.name}",
+    mirror_status(
+        workspace, subject.rules.registered_model, subject.record.version, f"released: {environment.name}"
     )
     return statement.id
 
@@ -311,4 +315,8 @@ def _put_back(
         entry=entry,
         expected=size,
     )
+    name = environment.name
+    mirror_status(workspace, rules.registered_model, version, f"released: {name}")
+    if decided.current is not None:
+        mirror_status(workspace, rules.registered_model, decided.current.version, f"rolled back: {name}")
     return statement.id

@@ -1,0 +1,89 @@
+"""The demo as a newcomer runs it, killed half-way and started again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = [sys.executable, str(ROOT / "examples/churn/demo.py")]
+SIGNOFF = str(Path(sys.executable).with_name("signoff"))
+
+
+def signoff(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([SIGNOFF, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The demo's folder and the output of the run that completed it."""
+    folder = tmp_path_factory.mktemp("demo") / "churn"
+    with subprocess.Popen(
+        [*PROGRAM, "--dir", str(folder)], stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as first:
+        assert first.stdout is not None
+        for line in first.stdout:
+            if line.startswith("[4/7]"):
+                os.killpg(first.pid, signal.SIGKILL)
+                break
+    again = subprocess.run(
+        [*PROGRAM, "--dir", str(folder)], capture_output=True, text=True, check=False, timeout=280
+    )
+    assert again.returncode == 0, again.stdout[-3000:] + again.stderr[-3000:]
+    return folder, again.stdout
+
+
+@pytest.mark.timeout(600)
+def test_a_killed_demo_resumes_where_it_was(demo: tuple[Path, str]) -> None:
+    _, output = demo
+    assert output.startswith("Resumed")
+    assert "3 of 7 steps were done earlier" in output
+
+
+def test_the_refused_run_was_never_registered_and_its_successor_is(demo: tuple[Path, str]) -> None:
+    folder, output = demo
+    refused = next(line.split()[1] for line in output.splitlines() if line.strip().startswith("refused"))
+    log = json.loads(signoff(folder, "admin", "audit", "--format", "json").stdout)
+    of_refused = [row["entry"] for row in log if refused in row["entry"]["subject"]]
+    assert ("propose", "refused") in [(entry["action"], entry["outcome"]) for entry in of_refused]
+    assert not any(entry["action"] == "propose" and entry["outcome"] == "allowed" for entry in of_refused)
+
+
+def test_what_is_in_production_traces_to_everything_it_rests_on(demo: tuple[Path, str]) -> None:
+    folder, _ = demo
+    for target in ("churn@prod", "predictions/churn"):
+        traced = signoff(folder, "lineage", target, "--format", "json")
+        assert traced.returncode == 0, traced.stdout
+        states = {link["kind"]: link["state"] for link in json.loads(traced.stdout)["links"]}
+        verified = {"release", "version", "model", "gate", "approval", "proposal", "environment", "log"}
+        assert {states[kind] for kind in verified} == {"verified"}
+
+
+def test_the_audit_log_verifies(demo: tuple[Path, str]) -> None:
+    folder, _ = demo
+    assert signoff(folder, "admin", "audit", "--verify").returncode == 0
+
+
+def test_nothing_of_the_demo_is_left_uncommitted(demo: tuple[Path, str]) -> None:
+    folder, _ = demo
+    status = subprocess.run(
+        ["git", "-C", str(folder), "status", "--porcelain"], capture_output=True, text=True, check=True
+    )
+    assert status.stdout == ""
+
+
+def test_the_commands_it_suggests_work(demo: tuple[Path, str]) -> None:
+    folder, _ = demo
+    own = signoff(folder, "approve", "churn/3", "--env", "prod", "--key", "keys/ana")
+    assert own.returncode == 1
+    assert "self-approval" in own.stdout
+    before = json.loads(signoff(folder, "status", "--format", "json").stdout)[0]["environments"][-1]
+    back = signoff(folder, "rollback", "churn", "--env", "prod", "--key", "keys/cleo", "--reason", "drill")
+    assert back.returncode == 0, back.stdout + back.stderr
+    after = json.loads(signoff(folder, "status", "--format", "json").stdout)[0]["environments"][-1]
+    assert (before["version"], after["version"]) == (3, 2)
+    assert signoff(folder, "predict", "churn").returncode == 0
