@@ -109,7 +109,7 @@ def registry(team: Team) -> Any:
     return mlflow.MlflowClient(uri, registry_uri=uri)
 
 
-def make_team(folder: Path, standard: str = STANDARD) -> Team:
+def make_team(folder: Path, standard: str = STANDARD, store: str | None = None) -> Team:
     """A repository with standard, roster, keys, data and two runs."""
     from signoff.adapters.key_files import generate_key
 
@@ -133,7 +133,7 @@ def make_team(folder: Path, standard: str = STANDARD) -> Team:
     git(folder, "add", ".")
     git(folder, "commit", "-qm", "The team's standard")
     with inside(folder):
-        good, weak = log_run("good"), log_run("weak")
+        good, weak = log_run("good", store=store), log_run("weak", store=store)
     return Team(folder=folder, good=good, weak=weak)
 
 
@@ -167,9 +167,17 @@ FEATURES = {
 
 
 def log_run(
-    quality: str, *, complete: bool = True, experiment: str = "tumours", signature: bool = True
+    quality: str,
+    *,
+    complete: bool = True,
+    experiment: str = "tumours",
+    signature: bool = True,
+    store: str | None = None,
 ) -> str:
-    """Train and log one run as the standard asks; not complete: without its feature set."""
+    """Train and log one run as the standard asks; not complete: without its feature set.
+
+    The store is the SQLite file of the folder when no address is given.
+    """
     import mlflow
     from mlflow.models import infer_signature
     from sklearn.linear_model import LogisticRegression
@@ -183,7 +191,9 @@ def log_run(
     train = frame[frame["sample"] % 2 == 1]
     columns = FEATURES[quality]
     model = make_pipeline(StandardScaler(), LogisticRegression(C=1.0)).fit(train[columns], train["benign"])
-    mlflow.set_tracking_uri(f"sqlite:///{Path.cwd() / 'mlflow.db'}")  # MLflow keeps one engine per address
+    mlflow.set_tracking_uri(
+        store or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+    )  # MLflow keeps one engine per address
     mlflow.set_experiment(experiment)
     with mlflow.start_run(run_name=f"tumours-{quality}") as run:
         mlflow.log_params({"model_type": "logistic", "C": 1.0, "seed": 0, "threshold": 0.5})

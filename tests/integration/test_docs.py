@@ -24,6 +24,7 @@ from signoff.standard import defaults, schema
 from signoff.standard.load import load_standard
 from signoff.standard.metrics import METRICS
 from signoff.standard.model import MarginRule
+from signoff.standard.names import SHIPPED_TYPES
 from signoff.standard.shape import Section, about_of, is_required
 from signoff.standard.strict_yaml import load_yaml
 
@@ -379,7 +380,7 @@ def test_the_reference_says_of_each_key_what_the_schema_says(title: str) -> None
 REQUIREMENTS = {
     "Baseline, of every run": defaults.baseline(),
     "With `window: true`": defaults.window(),
-    **{f"Model type {name}": defaults.model_type(name) for name in schema.SHIPPED_TYPES},
+    **{f"Model type {name}": defaults.model_type(name) for name in SHIPPED_TYPES},
 }
 
 

@@ -262,6 +262,27 @@ def test_an_alias_moved_by_hand_is_refused_and_said_so(released: Team) -> None:
     assert signoff(released, "predict", "tumours").code == 0
 
 
+def test_a_moved_alias_is_put_back_although_the_rules_changed_since(released: Team) -> None:
+    client = registry(released)
+    source = client.get_model_version("tumours", "1").source
+    client.create_model_version("tumours", source=source, run_id=released.weak)
+    client.set_registered_model_alias("tumours", "prod", "2")
+    edit_standard(released, "at_least: 0.8", "at_least: 0.9999")
+    refused(
+        signoff(released, "promote", "tumours/1", "--format", "json", key="ben"),
+        "role",
+        "gate-rules-changed",
+        "approval-missing",
+    )
+    assert signoff(released, "promote", "tumours/1", "--dry-run", key="cleo").code == 0
+    assert alias(released) == 2
+    outcome = signoff(released, "promote", "tumours/1", key="cleo")
+    assert outcome.code == 0, outcome
+    assert alias(released) == 1
+    assert logged(released)[-1] == ("promote", "allowed")
+    assert signoff(released, "predict", "tumours").code == 0
+
+
 def test_a_version_deleted_and_registered_again_is_refused(released: Team) -> None:
     client = registry(released)
     source = client.get_model_version("tumours", "1").source
@@ -291,6 +312,10 @@ def test_a_waiver_by_somebody_else_lets_a_named_check_pass_until_its_day(fresh: 
         run = log_run("good", complete=False)
     signoff(fresh, "gate", run)
     codes = ("--waive", "param:feature_set", "--waive", "documented:features")
+    typo = ("--waive", "param:feature_sets", "--until", "2099-12-31", "--comment", "one feature set exists")
+    outcome = signoff(fresh, "approve", run, *typo, key="cleo")
+    assert outcome.code == 2
+    assert "what does: param:feature_set, documented:features" in outcome.err
     late = ("--until", "2001-01-01", "--comment", "one feature set exists")
     assert signoff(fresh, "approve", run, *codes, *late, key="cleo").code == 2
     good = ("--until", "2099-12-31", "--comment", "one feature set exists")
@@ -350,6 +375,39 @@ def test_rollback_returns_to_the_last_good_release_and_voids_the_approvals(relea
         signoff(released, "rollback", "tumours", "--reason", "again", "--format", "json", key="cleo"),
         "no-last-good",
     )
+
+
+def test_a_failed_gate_is_logged_as_refused(released: Team) -> None:
+    signoff(released, "gate", released.weak)
+    assert logged(released)[-1] == ("gate", "refused")
+
+
+def test_with_profile_mid_the_path_leads_through_test(fresh: Team) -> None:
+    edit_standard(fresh, "profile: small", "profile: mid\nevidence: warn")
+    signoff(fresh, "gate", fresh.good)
+    mid = ("--context", "limitations=one hospital", "--context", "rollback_plan=the last version; cleo")
+    outcome = signoff(fresh, "propose", fresh.good, *CONTEXT, *mid, key="ana")
+    assert outcome.code == 0, outcome
+    assert "--env test" in outcome.out
+    refused(
+        signoff(fresh, "promote", "tumours/1", "--format", "json", key="cleo"),
+        "approval-missing",
+        "approval-missing",
+        "environment-order",
+    )
+    unconfirmed = signoff(fresh, "approve", "tumours/1", "--env", "prod", "--format", "json", key="ben")
+    assert {r["code"] for r in json.loads(unconfirmed.out)["reasons"]} == {"checklist"}
+    asked = [r["fix"].split('"')[1] for r in json.loads(unconfirmed.out)["reasons"]]
+    confirmed = [part for item in asked for part in ("--confirm", item)]
+    for person in ("ben", "cleo"):
+        assert signoff(fresh, "approve", "tumours/1", "--env", "prod", *confirmed, key=person).code == 0
+    refused(signoff(fresh, "promote", "tumours/1", "--format", "json", key="cleo"), "environment-order")
+    in_test = signoff(fresh, "approve", "tumours/1", "--env", "test", *confirmed, key="ben")
+    assert in_test.code == 0, in_test
+    assert signoff(fresh, "promote", "tumours/1", "--env", "test", key="cleo").code == 0
+    assert alias(fresh, "test") == 1
+    assert signoff(fresh, "promote", "tumours/1", key="cleo").code == 0
+    assert alias(fresh) == 1
 
 
 def test_every_decision_is_in_the_audit_log(released: Team) -> None:

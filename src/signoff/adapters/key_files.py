@@ -25,6 +25,8 @@ Passphrase: TypeAlias = Callable[[Path], str]
 
 _MAX_KEY_FILE_BYTES = 1 << 16
 _FIRST_LINE = b"-----BEGIN OPENSSH PRIVATE KEY-----"
+_PUBLIC = (b"ssh-", b"ecdsa-", b"sk-ssh-", b"sk-ecdsa-")
+"""How the line of a public key begins."""
 _TYPE_HINT = "make one with: ssh-keygen -t ed25519, or signoff admin keys new PATH"
 
 
@@ -108,17 +110,23 @@ def _read_private(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
-            if stat.S_IMODE(mode) & 0o077:
-                raise EvidenceError(
-                    f"other users can read this private key (mode {stat.S_IMODE(mode):04o})",
-                    where=str(path),
-                    hint=f"chmod 600 {path}",
-                )
             data = file.read(_MAX_KEY_FILE_BYTES + 1)
     except FileNotFoundError as error:
         raise EvidenceError("no such key file", where=str(path), hint=_TYPE_HINT) from error
     except OSError as error:
         raise EvidenceError(f"the key file cannot be read: {error.strerror}", where=str(path)) from error
+    if data.startswith(_PUBLIC):
+        raise EvidenceError(
+            "this is a public key; signing takes the private one",
+            where=str(path),
+            hint="it is usually the file of the same name without .pub",
+        )
+    if stat.S_IMODE(mode) & 0o077:
+        raise EvidenceError(
+            f"other users can read this private key (mode {stat.S_IMODE(mode):04o})",
+            where=str(path),
+            hint=f"chmod 600 {path}",
+        )
     if len(data) > _MAX_KEY_FILE_BYTES:
         raise EvidenceError("this file is too long for a private key", where=str(path))
     return data
@@ -141,7 +149,9 @@ def _decode(data: bytes, path: Path, passphrase: Passphrase | None) -> Ed25519Pr
 def _decode_encrypted(data: bytes, path: Path, passphrase: Passphrase | None) -> object:
     if passphrase is None:
         raise EvidenceError(
-            "this key is encrypted and nobody can be asked for the passphrase", where=str(path)
+            "this key is encrypted, and without a terminal nobody can be asked for the passphrase",
+            where=str(path),
+            hint="run the command in a terminal, or use a key of its own for unattended work",
         )
     try:
         return load_ssh_private_key(data, password=passphrase(path).encode())

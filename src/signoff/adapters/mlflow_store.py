@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 from urllib.parse import urlparse
 
@@ -88,16 +89,13 @@ class MlflowStore:
             self._client().set_model_version_tag(name, str(version), key, value)
 
     def download(self, uri: str, into: Path) -> None:
-        """Copy an artifact folder into a local one.
+        """Copy what is in an artifact folder into a local one.
 
         Raises:
             StoreError: it is not there or cannot be read.
         """
         with _as_store_error(uri):
-            self._client()
-            import mlflow.artifacts
-
-            mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(into))
+            self._repository(uri).download_artifacts("", dst_path=str(into))
 
     def read_file(self, uri: str) -> bytes:
         """The bytes of one artifact file.
@@ -109,9 +107,8 @@ class MlflowStore:
         folder, _, name = uri.rpartition("/")
         if name not in self.list_files(folder):
             raise FileNotFoundError(uri)
-        with tempfile.TemporaryDirectory() as local:
-            self.download(uri, Path(local))
-            return (Path(local) / name).read_bytes()
+        with _as_store_error(uri), tempfile.TemporaryDirectory() as local:
+            return Path(self._repository(folder).download_artifacts(name, dst_path=local)).read_bytes()
 
     def list_files(self, uri: str) -> tuple[str, ...]:
         """Paths of all files below an artifact URI, relative to it, sorted.
@@ -120,16 +117,19 @@ class MlflowStore:
             StoreError: the artifact store cannot be read.
         """
         with _as_store_error(uri):
-            self._client()
-            from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-            repository = get_artifact_repository(uri)
+            repository = self._repository(uri)
             found: list[str] = []
             folders: list[str | None] = [None]
             while folders:
                 for entry in repository.list_artifacts(folders.pop()):
                     (folders if entry.is_dir else found).append(entry.path)
             return tuple(sorted(found))
+
+    def _repository(self, uri: str) -> Any:
+        self._client()
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        return get_artifact_repository(uri, tracking_uri=self._uri, registry_uri=self._uri)
 
     def log_text(self, run_id: str, path: str, text: str) -> None:
         """Write a text file among a run's artifacts."""
@@ -198,9 +198,12 @@ def _joined(commit: Commit | None, *, name: str, alias: str, version: int) -> It
     from sqlalchemy.orm import Session
 
     joined = False
+    caller = get_ident()
 
     def before_commit(session: Any) -> None:
         nonlocal joined
+        if get_ident() != caller:
+            return  # listeners hear the sessions of all threads
         # Looked at before the flush: afterwards the session holds its rows only weakly.
         points = any(
             type(row).__name__ == "SqlRegisteredModelAlias"
@@ -214,7 +217,7 @@ def _joined(commit: Commit | None, *, name: str, alias: str, version: int) -> It
 
     def after_rollback(_session: Any, _previous: object) -> None:
         nonlocal joined
-        joined = False
+        joined = joined and get_ident() != caller
 
     event.listen(Session, "before_commit", before_commit)
     event.listen(Session, "after_soft_rollback", after_rollback)

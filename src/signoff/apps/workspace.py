@@ -146,7 +146,7 @@ class Workspace:
         raise StoreError(
             f"stores of kind {scheme or 'file'!r} are not read",
             where=self.shown_uri,
-            hint="use sqlite:///…, postgresql://… or an MLflow server's http address",
+            hint="use sqlite:///…, postgresql+psycopg2://… or an MLflow server's http address",
         )
 
     def store(self) -> "MlflowStore":
@@ -170,7 +170,7 @@ class Workspace:
             raise StoreError(
                 "the ledger cannot be reached through MLflow's HTTP address",
                 where=self.shown_uri,
-                hint="name its database with `ledger: postgresql://…` in the standard",
+                hint="name its database with `ledger: postgresql+psycopg2://…` in the standard",
             )
         from signoff.adapters.ledger_sql import SqlLedger
 

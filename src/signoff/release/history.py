@@ -90,10 +90,22 @@ class History:
         return _release(found, rollback=signed, number=number)
 
     def revoked(self, environment: str) -> frozenset[Digest]:
-        """Ids of the releases in the environment that a rollback has left."""
+        """Ids of the releases in the environment that a rollback has left.
+
+        A version may have been released several times, as when its alias was put back: leaving it leaves all.
+        """
         rollbacks = [s for s in self.of("rollback") if s.text("environment") == environment]
-        left = (s.statement.subject("revoked-release") for s in rollbacks)
-        return frozenset(digest for digest in left if digest is not None)
+        named = (s.statement.subject("revoked-release") for s in rollbacks)
+        same_version = (
+            release.id
+            for release in self.of("release")
+            if release.text("environment") == environment
+            and any(
+                release.order < s.order and release.number("version") == s.number("from_version")
+                for s in rollbacks
+            )
+        )
+        return frozenset((*(digest for digest in named if digest is not None), *same_version))
 
     def rollbacks_from(self, environment: str, version: int) -> tuple[Signed, ...]:
         """The rollbacks away from the version there, oldest first.

@@ -51,7 +51,7 @@ class People:
         return (
             Reason(
                 code="role",
-                message=f"{email} is {_and(roles)}; to {transition} takes the role {_and(able) or '(no role may)'}",
+                message=f"{email} is {_and(roles)}; to {transition} takes the role {' or '.join(able) or '(none may)'}",
                 fix=f"ask somebody with that role: {_and(self.having(able)) or 'nobody on the roster has it'}",
             ),
         )

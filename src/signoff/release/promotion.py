@@ -331,6 +331,27 @@ def decide_rollback(
     )
 
 
+def decide_completion(
+    environment: str,
+    *,
+    use_case: str,
+    actor: str,
+    current: Release,
+    history: History,
+    people: People,
+) -> ReleaseDecision:
+    """Decide on pointing the alias where the newest rollback said, when that was interrupted."""
+    return ReleaseDecision(
+        transition="rollback",
+        subject=f"{use_case}@{environment}",
+        reasons=(
+            *people.refusals(actor, "rollback"),
+            *verify_release(history, current.statement, people=people),
+        ),
+        remarks=("the rollback was recorded before; its alias is moved now",),
+    )
+
+
 def last_good(history: History, environment: str, current: Release, *, people: People) -> Signed | None:
     """The newest release before the current one, of another version, that no rollback has left and that verifies.
 

@@ -54,10 +54,11 @@ def waivers_for(
 def _refusal(
     waiver: Signed, *, rules: Digest, people: People, authors: frozenset[str], today: str
 ) -> str | None:
-    if not any(people.may(email, "waive") for email in waiver.signers):
+    able = [email for email in waiver.signers if people.may(email, "waive")]
+    if not able:
         return "no valid signature of a person who may waive"
-    if set(waiver.signers) <= authors:
-        return f"{', '.join(waiver.signers)} is an author of what is waived"
+    if authors.issuperset(able):
+        return f"{', '.join(able)} is an author of what is waived"
     if waiver.statement.subject("rules") != rules:
         return "the rules of this use case changed since"
     if waiver.text("until") < today:

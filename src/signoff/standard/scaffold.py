@@ -81,7 +81,7 @@ signoff: 1
 version: "1"            # raise it when you change a rule; every decision names it
 profile: {profile:<14} # small, mid or enterprise
 
-# store: sqlite:///mlflow.db    # MLflow tracking URI; by default MLFLOW_TRACKING_URI decides
+# store: sqlite:///mlflow.db    # MLflow tracking URI; MLFLOW_TRACKING_URI wins
 # capture: full                 # full or minimal: how much of the environment runs record
 # evidence: warn                # report-only while the team starts: missing evidence warns, and blocks nothing
 

@@ -441,7 +441,9 @@ class StandardDocument(Section):
     store: str | None = field(
         default=None,
         metadata=about(
-            About("MLflow tracking URI. Default: MLFLOW_TRACKING_URI, or what MLflow takes without it.")
+            About(
+                "MLflow tracking URI; the variable MLFLOW_TRACKING_URI wins. Default: sqlite:///mlflow.db beside this file."
+            )
         ),
     )
     ledger: str | None = field(

@@ -103,7 +103,7 @@ def propose(
     show_decision(
         proposed.decision,
         form,
-        extra=f"  registered as {ref}\n  next: signoff approve {ref} --env prod",
+        extra=f"  registered as {ref}\n  next: signoff approve {ref} --env {proposed.first}",
     )
 
 

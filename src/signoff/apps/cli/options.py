@@ -1,6 +1,8 @@
 """Options that several verbs share, and how they show a decision."""
 
 import json
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,8 +52,17 @@ def format_option(*forms: str) -> Decorator:
 
 
 def actor_of(workspace: Workspace, key: str | None) -> Actor:
-    """Who gives the command; asks for the passphrase of an encrypted key."""
-    return open_actor(workspace, key, passphrase=_ask)
+    """Who gives the command; asks for the passphrase of an encrypted key when there is a terminal."""
+    return open_actor(workspace, key, passphrase=_ask if _has_terminal() else None)
+
+
+def _has_terminal() -> bool:
+    """Whether a passphrase can be asked for without echo; a script's standard input is not asked."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return sys.stdin.isatty()
+    return True
 
 
 def _ask(path: Path) -> str:

@@ -101,9 +101,8 @@ def _verified(
                 code="alias-moved",
                 message=f"alias @{environment.alias} points at"
                 f" {'nothing' if pointed is None else f'version {pointed}'}, but version {release.version} is"
-                " released: the alias was moved by hand",
-                fix=f"signoff promote {rules.registered_model}/{release.version} --env {environment.name}"
-                " puts it back; releasing another version takes its approvals",
+                " released: the alias was moved by hand; promoting the released version again puts it back",
+                fix=f"signoff promote {rules.registered_model}/{release.version} --env {environment.name}",
             )
         )
     record = workspace.reader().version(rules.registered_model, release.version)

@@ -3,13 +3,13 @@
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from signoff.apps.verbs.recording import allowed_entry, history_of, signed, write
 from signoff.apps.workspace import Actor, Workspace, now, private_copy, recorded_failure, run_model
 from signoff.conformance.boundary import use_case_of
-from signoff.errors import DataError, EvidenceError, UsageError
+from signoff.errors import DataError, EvidenceError, StoreError, UsageError
 from signoff.evidence.ledger import Entry
 from signoff.evidence.statement import Statement, Subject
 from signoff.gate.decide import decide
@@ -86,9 +86,15 @@ def gate_run(workspace: Workspace, run_id: str, *, actor: Actor) -> Gated:
         at=at,
         detail={"verdict": decision.verdict, "look": decision.context.look},
     )
+    if decision.verdict != "pass":
+        wrong = [c for c in decision.checks if c.severity == "block" and c.status != "pass"]
+        entry = replace(entry, outcome="refused", reasons=tuple(f"{c.id}: {c.message}" for c in wrong))
     with ledger.transaction() as writer:
         write(writer, envelope, entry, version=None, run_id=run_id)
-    _write_reports(workspace, run_id, statement.id, decision)
+    try:
+        _write_reports(workspace, run_id, statement.id, decision)
+    except StoreError as error:  # the decision stands; its reports can be printed at any time
+        remarks = (*remarks, f"the reports could not be written to the run's artifacts: {error.what}")
     return Gated(run=run, decision=decision, statement=statement.id, remarks=remarks)
 
 

@@ -5,13 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from signoff.apps.verbs.authors import authors_of
-from signoff.apps.verbs.recording import allowed_entry, record_refusal, signed, write
+from signoff.apps.verbs.propose import newest_judgement
+from signoff.apps.verbs.recording import allowed_entry, history_of, record_refusal, signed, write
 from signoff.apps.verbs.reference import VersionReference
 from signoff.apps.verbs.subject import VersionSubject, version_subject
 from signoff.apps.workspace import Actor, Workspace, now, private_copy, require_key, run_model
+from signoff.conformance.decide import check_run
 from signoff.errors import UsageError
 from signoff.evidence.statement import Statement, Subject
 from signoff.record.digest import Digest
+from signoff.record.run import RunRecord
 from signoff.release.approval import (
     Binding,
     approval_statement,
@@ -19,6 +22,7 @@ from signoff.release.approval import (
     decide_rejection,
 )
 from signoff.release.model import Reason, ReleaseDecision
+from signoff.standard.model import UseCaseRules
 
 _DAY = re.compile(r"20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])\Z")
 
@@ -183,6 +187,7 @@ def waive(
     rules = workspace.use_case_of_run(run)
     with private_copy(workspace, run_model(run).uri) as folder:
         model = folder.digest
+    _refuse_unknown_codes(codes, _open_codes(workspace, rules, run, model))
     authors = authors_of(workspace, run)
     reasons = list(workspace.people().refusals(actor.name, "waive"))
     if actor.name in authors:
@@ -223,6 +228,27 @@ def waive(
     with workspace.ledger(create=True).transaction() as writer:
         write(writer, signed(statement, actor), entry, version=None, run_id=run_id)
     return Said(decision=decision, statement=statement.id)
+
+
+def _open_codes(workspace: Workspace, rules: UseCaseRules, run: RunRecord, model: Digest) -> tuple[str, ...]:
+    """Codes of the findings and checks that stand in the run's way now."""
+    findings = [finding.code for finding in check_run(rules, run) if finding.severity == "block"]
+    judged = newest_judgement(history_of(workspace, rules.name), model, run.run_id)
+    checks = (
+        []
+        if judged is None
+        else [c.id for c in judged.decision.checks if c.severity == "block" and c.status != "pass"]
+    )
+    return tuple(dict.fromkeys((*findings, *checks)))
+
+
+def _refuse_unknown_codes(codes: Sequence[str], known: Sequence[str]) -> None:
+    for code in codes:
+        if code not in known:
+            raise UsageError(
+                f"nothing called {code!r} stands in the way of this run",
+                hint=f"what does: {', '.join(known)}" if known else "nothing does; it needs no waiver",
+            )
 
 
 def _with_unchanged_bytes(decision: ReleaseDecision, subject: VersionSubject) -> ReleaseDecision:

@@ -81,6 +81,12 @@ def _of_version(workspace: Workspace, reference: VersionReference, target: str) 
     history = history_of(workspace, rules.name)
     releases = [s for s in history.of("release") if s.number("version") == reference.version]
     newest = releases[-1] if releases else None
+    if newest is None and workspace.reader().version(rules.registered_model, reference.version) is None:
+        raise UsageError(
+            f"there is no {rules.registered_model}/{reference.version}, and none was ever released",
+            where=workspace.shown_uri,
+            hint=f"signoff status {rules.name} says what there is",
+        )
     return _trace(
         workspace,
         rules,

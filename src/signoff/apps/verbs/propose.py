@@ -1,7 +1,7 @@
 """`signoff propose`: register a run that conforms and passed its gate."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from signoff.apps.verbs.authors import authors_of
 from signoff.apps.verbs.gate import baseline_environment, evaluation_data
@@ -33,12 +33,20 @@ class Proposed:
         version: the registered version; None when refused.
         registered_model: its model.
         statement: id of the proposal; None when refused.
+        first: the environment in which the version is approved first.
     """
 
     decision: ReleaseDecision
     version: int | None
     registered_model: str
     statement: Digest | None
+    first: str
+
+
+def first_approved(rules: UseCaseRules) -> str:
+    """The first environment on the path that asks for approvals; the last when none does."""
+    asking = [e.name for e in rules.environments.values() if e.approvals]
+    return asking[0] if asking else list(rules.environments)[-1]
 
 
 def propose(workspace: Workspace, run_id: str, *, actor: Actor, notes: Mapping[str, str]) -> Proposed:
@@ -85,11 +93,16 @@ def propose(workspace: Workspace, run_id: str, *, actor: Actor, notes: Mapping[s
         waivers=waivers,
         notes=notes,
     )
+    outcome = Proposed(
+        decision=decision,
+        version=None,
+        registered_model=rules.registered_model,
+        statement=None,
+        first=first_approved(rules),
+    )
     if not decision.allowed or judged is None:
         record_refusal(workspace, decision, actor=actor, use_case=rules.name)
-        return Proposed(
-            decision=decision, version=None, registered_model=rules.registered_model, statement=None
-        )
+        return outcome
     version = workspace.store().register(
         rules.registered_model,
         run_id=run_id,
@@ -98,9 +111,7 @@ def propose(workspace: Workspace, run_id: str, *, actor: Actor, notes: Mapping[s
         description=notes.get("business_context", ""),
     )
     if earlier := _same_proposal(history, version, digest, judged.signed.id, notes):
-        return Proposed(
-            decision=decision, version=version, registered_model=rules.registered_model, statement=earlier.id
-        )
+        return replace(outcome, version=version, statement=earlier.id)
     at = now()
     statement = proposal_statement(
         rules,
@@ -127,9 +138,7 @@ def propose(workspace: Workspace, run_id: str, *, actor: Actor, notes: Mapping[s
     with workspace.ledger(create=True).transaction() as writer:
         write(writer, signed(statement, actor), entry, version=ref, run_id=run_id)
     mirror_status(workspace, rules.registered_model, version, "proposed")
-    return Proposed(
-        decision=decision, version=version, registered_model=rules.registered_model, statement=statement.id
-    )
+    return replace(outcome, version=version, statement=statement.id)
 
 
 def newest_judgement(history: History, model: Digest, run_id: str) -> Judged | None:

@@ -1,6 +1,6 @@
 """`signoff promote` and `signoff rollback`: the alias and the statement move together."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from signoff.apps.verbs.gate import baseline_environment
@@ -19,10 +19,13 @@ from signoff.errors import StoreError
 from signoff.evidence.dsse import Envelope
 from signoff.evidence.ledger import Entry, LedgerWriter
 from signoff.record.digest import Digest
+from signoff.release.chain import verify_release
+from signoff.release.history import History
 from signoff.release.model import Release, ReleaseDecision
 from signoff.release.promotion import (
     Promotion,
     Rollback,
+    decide_completion,
     decide_promotion,
     decide_rollback,
     release_statement,
@@ -72,6 +75,11 @@ def promote(
     subject = version_subject(workspace, reference)
     rules = workspace.environment(subject.rules, environment)
     current = subject.history.release(environment)
+    standing = _standing(workspace, subject, current, actor)
+    if current is not None and standing is not None:
+        return _point_again(
+            workspace, subject.rules, rules, current, decision=standing, actor=actor, dry_run=dry_run
+        )
     promotion = _decide(workspace, subject, rules, actor)
     moved = Moved(
         decision=promotion.decision,
@@ -91,14 +99,6 @@ def promote(
         return moved
     if dry_run:
         return moved
-    if _is_released(workspace, subject, rules, current):
-        return Moved(
-            decision=promotion.decision,
-            alias=rules.alias,
-            before=reference.version,
-            after=reference.version,
-            already=True,
-        )
     statement = _release(workspace, subject, rules, promotion, actor=actor, current=current)
     return Moved(
         decision=promotion.decision,
@@ -132,17 +132,73 @@ def _decide(
     )
 
 
-def _is_released(
-    workspace: Workspace, subject: VersionSubject, environment: EnvironmentRules, current: Release | None
-) -> bool:
-    if (
-        current is None
-        or current.version != subject.record.version
-        or current.model != subject.candidate.model
+def _standing(
+    workspace: Workspace, subject: VersionSubject, current: Release | None, actor: Actor
+) -> ReleaseDecision | None:
+    """The answer when this version is what is released already: its own statement is enough.
+
+    None when something else is released, when the statement is not good, or when the actor may not promote.
+    """
+    if current is None or (current.version, current.model) != (
+        subject.record.version,
+        subject.candidate.model,
     ):
-        return False
-    alias = workspace.reader().alias(subject.rules.registered_model, environment.alias)
-    return alias == current.version
+        return None
+    people = workspace.people()
+    decision = ReleaseDecision(
+        transition="promote",
+        subject=f"{subject.record.ref} to {current.statement.text('environment')}",
+        reasons=(
+            *people.refusals(actor.name, "promote"),
+            *verify_release(subject.history, current.statement, people=people),
+        ),
+    )
+    return decision if decision.allowed else None
+
+
+def _point_again(
+    workspace: Workspace,
+    rules: UseCaseRules,
+    environment: EnvironmentRules,
+    current: Release,
+    *,
+    decision: ReleaseDecision,
+    actor: Actor,
+    dry_run: bool,
+) -> Moved:
+    """Point the alias at what is released, where it points elsewhere: moved by hand, or never moved."""
+    pointed = workspace.reader().alias(rules.registered_model, environment.alias)
+    top = current.rollback or current.statement
+    moved = Moved(
+        decision=decision,
+        alias=environment.alias,
+        before=pointed,
+        after=current.version,
+        already=pointed == current.version,
+    )
+    kept = workspace.ledger().get(top.id)
+    if moved.already or dry_run or kept is None:
+        return moved
+    entry = allowed_entry(
+        action="promote",
+        actor=actor,
+        use_case=rules.name,
+        subject=decision.subject,
+        statement=top.id,
+        at=now(),
+        detail={"alias_pointed_at": pointed, "version": current.version},
+    )
+    _move(
+        workspace,
+        rules,
+        environment,
+        version=current.version,
+        run_id=top.text("run_id") or current.statement.text("run_id"),
+        envelope=kept,
+        entry=entry,
+        expected=None,
+    )
+    return replace(moved, statement=top.id)
 
 
 def _release(
@@ -213,7 +269,7 @@ def _move(
     run_id: str | None,
     envelope: Envelope,
     entry: Entry,
-    expected: int,
+    expected: int | None,
 ) -> None:
     """Record the statement and point the alias, in one transaction where MLflow's database is the ledger's."""
     ledger = workspace.ledger(create=True)
@@ -245,7 +301,7 @@ def _move(
 
 
 def rollback(workspace: Workspace, use_case: str, *, environment: str, actor: Actor, reason: str) -> Moved:
-    """Return to the last good release.
+    """Return to the last good release, or finish a rollback whose alias could not be moved.
 
     Raises:
         SignoffError: it could not be decided, or the alias could not be moved.
@@ -255,6 +311,11 @@ def rollback(workspace: Workspace, use_case: str, *, environment: str, actor: Ac
     into = workspace.environment(rules, environment)
     head = workspace.ledger().head()
     history = history_of(workspace, rules.name)
+    current = history.release(environment)
+    if current is not None and current.rollback is not None:
+        pointed = workspace.reader().alias(rules.registered_model, into.alias)
+        if pointed != current.version:
+            return _complete_rollback(workspace, rules, into, history, current, pointed=pointed, actor=actor)
     decided = decide_rollback(
         environment,
         use_case=rules.name,
@@ -273,6 +334,62 @@ def rollback(workspace: Workspace, use_case: str, *, environment: str, actor: Ac
         workspace, rules, into, decided, actor=actor, reason=reason, size=head.size, version=after
     )
     return Moved(decision=decided.decision, alias=into.alias, before=before, after=after, statement=statement)
+
+
+def _complete_rollback(
+    workspace: Workspace,
+    rules: UseCaseRules,
+    environment: EnvironmentRules,
+    history: History,
+    current: Release,
+    *,
+    pointed: int | None,
+    actor: Actor,
+) -> Moved:
+    """Move the alias of a rollback that was recorded when the registry could not be reached."""
+    decision = decide_completion(
+        environment.name,
+        use_case=rules.name,
+        actor=actor.name,
+        current=current,
+        history=history,
+        people=workspace.people(),
+    )
+    moved = Moved(decision=decision, alias=environment.alias, before=pointed, after=current.version)
+    rollback = current.rollback
+    kept = None if rollback is None else workspace.ledger().get(rollback.id)
+    if not decision.allowed or rollback is None or kept is None:
+        record_refusal(workspace, decision, actor=actor, use_case=rules.name)
+        return moved
+    entry = allowed_entry(
+        action="rollback",
+        actor=actor,
+        use_case=rules.name,
+        subject=f"{rules.registered_model}/{current.version} back to {environment.name}",
+        statement=rollback.id,
+        at=now(),
+        detail={"completed": True, "version": current.version},
+    )
+    _move(
+        workspace,
+        rules,
+        environment,
+        version=current.version,
+        run_id=current.statement.text("run_id"),
+        envelope=kept,
+        entry=entry,
+        expected=None,
+    )
+    _mirror_rollback(workspace, rules, environment, to=current.version, left=rollback.number("from_version"))
+    return replace(moved, statement=rollback.id)
+
+
+def _mirror_rollback(
+    workspace: Workspace, rules: UseCaseRules, environment: EnvironmentRules, *, to: int, left: int | None
+) -> None:
+    mirror_status(workspace, rules.registered_model, to, f"released: {environment.name}")
+    if left is not None:
+        mirror_status(workspace, rules.registered_model, left, f"rolled back: {environment.name}")
 
 
 def _put_back(
@@ -315,8 +432,6 @@ def _put_back(
         entry=entry,
         expected=size,
     )
-    name = environment.name
-    mirror_status(workspace, rules.registered_model, version, f"released: {name}")
-    if decided.current is not None:
-        mirror_status(workspace, rules.registered_model, decided.current.version, f"rolled back: {name}")
+    left = None if decided.current is None else decided.current.version
+    _mirror_rollback(workspace, rules, environment, to=version, left=left)
     return statement.id
