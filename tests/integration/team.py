@@ -101,6 +101,13 @@ def signoff(team: Team, *arguments: str, key: str | None = None) -> Outcome:
     return Outcome(code=code, out=out.getvalue(), err=err.getvalue())
 
 
+def forget_artifact_stores() -> None:
+    """Copies share run ids, and MLflow remembers by run id where a run's artifacts are."""
+    from mlflow.tracking._tracking_service import utils
+
+    utils._artifact_repos_cache.clear()
+
+
 def registry(team: Team) -> Any:
     """A plain MLflow client, as somebody without Signoff has it."""
     import mlflow
@@ -162,6 +169,7 @@ def write_tables(folder: Path) -> None:
 
 FEATURES = {
     "good": ["mean_radius", "mean_texture", "mean_smoothness", "mean_concavity", "worst_area"],
+    "other": ["mean_texture", "worst_area"],
     "weak": ["symmetry_error", "texture_error"],
 }
 
@@ -233,4 +241,5 @@ def copy_team(team: Team, to: Path) -> Team:
         ):
             store.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (old, new))  # noqa: S608 - fixed names
     store.close()
+    forget_artifact_stores()
     return Team(folder=folder, good=team.good, weak=team.weak)

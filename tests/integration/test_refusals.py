@@ -457,3 +457,10 @@ def test_the_standard_of_these_tests_is_valid() -> None:
     from signoff.standard.load import load_standard
 
     assert list(load_standard(STANDARD, "signoff.yaml").use_cases) == ["tumours", "cells"]
+
+
+def test_a_dry_run_says_what_the_release_would_rest_on(approved: Team) -> None:
+    shown = signoff(approved, "promote", "tumours/1", "--dry-run", key="cleo").out
+    assert "signed   ben@lab.example (reviewer)" in shown
+    assert "input    scoring/table.parquet has the 5 columns of the signature" in shown
+    assert "in one transaction" in shown

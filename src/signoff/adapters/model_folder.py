@@ -6,7 +6,7 @@ digest, and the copy is loaded. Whatever rewrites the original in between change
 
 import hashlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -144,6 +144,24 @@ def copy_model(uri: str, into: Path, *, download: Download) -> ModelFolder:
     return ModelFolder(path=into, digest=folder_digest(files), files=files, mlmodel=_read_mlmodel(into))
 
 
+def local_digest(uri: str) -> Digest | None:
+    """The digest of a model's files where they lie, for showing only: loading starts with a copy.
+
+    Args:
+        uri: where its artifacts are.
+
+    Returns:
+        None when they are remote or not there.
+
+    Raises:
+        ModelError: something among them is a link.
+    """
+    local = _local_path(uri)
+    if local is None or not local.is_dir():
+        return None
+    return folder_digest([file for file in hash_folder(local) if file.path != _READERS_MARK])
+
+
 def _local_path(uri: str) -> Path | None:
     parsed = urlparse(uri)
     if parsed.scheme == "file":
@@ -243,12 +261,28 @@ def _refuse_files_outside(model: ModelFolder) -> None:
                 )
 
 
-def open_model(model: ModelFolder, *, pickle: Literal["refused", "allowed"]) -> Callable[[str, Any], Any]:
-    """Load a model whose digest the caller has compared.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenModel:
+    """A model in memory.
 
-    Returns:
-        ``call(method, frame)`` where method is predict or predict_proba; raises AttributeError when the
-        model has no such method.
+    Attributes:
+        classes: the classes it knows, in the order of its probabilities; None when it does not say.
+    """
+
+    classes: tuple[Any, ...] | None
+    _loaded: Any
+
+    def __call__(self, method: str, frame: Any) -> Any:
+        """Its answer for a frame.
+
+        Raises:
+            AttributeError: it has no such method.
+        """
+        return getattr(self._loaded, method)(frame)
+
+
+def open_model(model: ModelFolder, *, pickle: Literal["refused", "allowed"]) -> OpenModel:
+    """Load a model whose digest the caller has compared.
 
     Raises:
         ModelError: its format is refused, or it does not load.
@@ -260,11 +294,8 @@ def open_model(model: ModelFolder, *, pickle: Literal["refused", "allowed"]) -> 
         raise
     except Exception as error:
         raise ModelError(f"the model does not load: {type(error).__name__}: {error}") from error
-
-    def call(method: str, frame: Any) -> Any:
-        return getattr(loaded, method)(frame)
-
-    return call
+    classes = getattr(loaded, "classes_", None)
+    return OpenModel(classes=None if classes is None else tuple(classes.tolist()), _loaded=loaded)
 
 
 def _load(model: ModelFolder) -> Any:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,19 @@ _DTYPES = {
     "string": "object",
 }
 
-Call = Callable[[str, Any], Any]
+Labels: TypeAlias = tuple[Any, Any]
+"""The negative and the positive label, as the evaluation table has them."""
+
+
+class Model(Protocol):
+    """A model in memory."""
+
+    @property
+    def classes(self) -> tuple[Any, ...] | None:
+        """The classes it knows, in the order of its probabilities; None when it does not say."""
+
+    def __call__(self, method: str, frame: Any) -> Any:
+        """Its answer for a frame; raises AttributeError when it has no such method."""
 
 
 def model_input(frame: Any, schema: SchemaRecord) -> Any:
@@ -61,49 +73,100 @@ def model_input(frame: Any, schema: SchemaRecord) -> Any:
     return chosen
 
 
-def classify(call: Call, frame: Any, *, recipe: EvaluationRecipe) -> Predictions:
+def classify(model: Model, frame: Any, *, recipe: EvaluationRecipe, labels: Labels | None) -> Predictions:
     """Score and decide with a two-class model.
 
-    Scikit-learn models answer with ``predict_proba`` and with their own ``predict``, so that a threshold
-    inside the model counts; others answer with one score per row, a table with a score column, or classes.
+    Scikit-learn models answer with ``predict_proba`` or ``decision_function`` and with their own ``predict``,
+    so that a threshold inside the model counts; others answer with one score per row, a table with a score
+    column, or classes.
+
+    Args:
+        model: the model.
+        frame: its input.
+        recipe: names the positive label and the score column.
+        labels: what the evaluation table has as labels; None where there is no such table.
 
     Raises:
-        ModelError: the answer has another form, or the model knows other classes than two.
+        ModelError: the answer has another form, or the model knows other classes than the labels.
     """
-    try:
-        probability = np.asarray(call("predict_proba", frame), dtype=np.float64)
-    except AttributeError:
-        return _from_output(_answer(call, "predict", frame), rows=len(frame), recipe=recipe)
-    except Exception as error:
-        raise ModelError(f"the model fails on this table: {type(error).__name__}: {error}") from error
-    if probability.ndim != 2 or probability.shape[1] != 2:
-        raise ModelError(f"the model knows {probability.shape[-1]} classes; this gate compares two")
-    predicted = np.asarray(_answer(call, "predict", frame))
-    score = probability[:, 1]
-    return Predictions(score=score, decision=_as_decision(predicted, recipe))
+    negative, positive = _labels(model, recipe, labels)
+    for method in ("predict_proba", "decision_function"):
+        try:
+            answer = np.asarray(model(method, frame), dtype=np.float64)
+        except AttributeError:
+            continue
+        except Exception as error:
+            raise _fails(error) from error
+        column = 1 if model.classes is None else model.classes.index(positive)
+        score = _positive_score(answer, column, rows=len(frame))
+        return Predictions(
+            score=score, decision=_as_decision(_answer(model, "predict", frame), negative, positive)
+        )
+    return _from_output(
+        _answer(model, "predict", frame), rows=len(frame), recipe=recipe, labels=(negative, positive)
+    )
 
 
-def regress(call: Call, frame: Any, *, recipe: EvaluationRecipe) -> Predictions:
+def _labels(model: Model, recipe: EvaluationRecipe, labels: Labels | None) -> Labels:
+    known = model.classes
+    if known is not None and len(known) != 2:
+        raise ModelError(f"the model knows {len(known)} classes; this gate compares two")
+    if labels is not None and known is not None and not set(labels) <= set(known):
+        raise ModelError(
+            f"the model knows the classes {_listed(known)}, the evaluation table has the labels"
+            f" {_listed(labels)}",
+            hint="train on the labels as the table has them, or write them alike",
+        )
+    if labels is not None:
+        return labels
+    if known is None:
+        return (None, 1 if recipe.positive is None else recipe.positive)
+    positive = max(known) if recipe.positive is None else recipe.positive
+    if positive not in known:
+        raise ModelError(f"the model knows the classes {_listed(known)}, not {positive!r}")
+    return next(label for label in known if label != positive), positive
+
+
+def _listed(labels: tuple[Any, ...]) -> str:
+    return " and ".join(sorted(repr(label) for label in labels))
+
+
+def _positive_score(answer: FloatArray, column: int, *, rows: int) -> FloatArray:
+    if answer.shape == (rows, 2):
+        return np.ascontiguousarray(answer[:, column])
+    if answer.shape == (rows,):
+        # A decision function speaks for the second class.
+        return answer if column == 1 else -answer
+    raise ModelError(
+        f"the model answered with shape {answer.shape} for {rows} rows; it must know two classes"
+    )
+
+
+def _fails(error: Exception) -> ModelError:
+    return ModelError(f"the model fails on this table: {type(error).__name__}: {error}")
+
+
+def regress(model: Model, frame: Any, *, recipe: EvaluationRecipe) -> Predictions:
     """Predict numbers, one per row.
 
     Raises:
         ModelError: the answer has another form.
     """
-    output = _answer(call, "predict", frame)
+    output = _answer(model, "predict", frame)
     if hasattr(output, "columns"):
         output = _score_column(output, recipe)
     values = _numbers(output, rows=len(frame))
     return Predictions(score=values, decision=None)
 
 
-def _answer(call: Call, method: str, frame: Any) -> Any:
+def _answer(model: Model, method: str, frame: Any) -> Any:
     try:
-        return call(method, frame)
+        return model(method, frame)
     except Exception as error:
-        raise ModelError(f"the model fails on this table: {type(error).__name__}: {error}") from error
+        raise _fails(error) from error
 
 
-def _from_output(output: Any, *, rows: int, recipe: EvaluationRecipe) -> Predictions:
+def _from_output(output: Any, *, rows: int, recipe: EvaluationRecipe, labels: Labels) -> Predictions:
     if hasattr(output, "columns"):
         output = _score_column(output, recipe)
     values = np.asarray(output)
@@ -116,7 +179,7 @@ def _from_output(output: Any, *, rows: int, recipe: EvaluationRecipe) -> Predict
     if np.issubdtype(values.dtype, np.floating):
         score = values.astype(np.float64)
         return Predictions(score=score, decision=(score >= recipe.threshold).astype(np.float64))
-    return Predictions(score=None, decision=_as_decision(values, recipe))
+    return Predictions(score=None, decision=_as_decision(values, *labels))
 
 
 def _score_column(output: Any, recipe: EvaluationRecipe) -> Any:
@@ -141,21 +204,15 @@ def _numbers(output: Any, *, rows: int) -> FloatArray:
     return values
 
 
-def _as_decision(predicted: Any, recipe: EvaluationRecipe) -> FloatArray:
-    values = np.asarray(predicted).reshape(-1)
-    if recipe.positive is not None:
-        kind = type(recipe.positive)
-        return np.asarray([_same(value, recipe.positive, kind) for value in values], dtype=np.float64)
-    if values.dtype == np.bool_ or np.isin(values, (0, 1)).all():
-        return values.astype(np.float64)
-    raise ModelError(
-        "the model predicts classes other than 0 and 1",
-        hint="name the positive class with `evaluate: {positive: …}` in the standard",
-    )
-
-
-def _same(value: Any, positive: bool | int | str, kind: type) -> bool:  # noqa: FBT001 - a class label
-    return bool(str(value) == positive) if kind is str else bool(value == positive)
+def _as_decision(predicted: Any, negative: Any, positive: Any) -> FloatArray:
+    values = np.asarray(predicted).reshape(-1).tolist()
+    others = {value for value in values if value not in (negative, positive)}
+    if others and negative is not None:
+        raise ModelError(
+            f"the model predicts {_listed(tuple(others)[:3])}; the labels are {_listed((negative, positive))}",
+            hint="train on the labels as the evaluation table has them",
+        )
+    return np.asarray([value == positive for value in values], dtype=np.float64)
 
 
 def measure_latency(predict: Callable[[Any], object], frame: Any) -> FloatArray:

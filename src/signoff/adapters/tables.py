@@ -175,7 +175,10 @@ def evaluation_table(
     absent = int(label.isna().sum())
     if absent:
         raise DataError(f"{absent} of {len(label)} labels in {recipe.label!r} are missing", where=where)
-    truth = _two_classes(label, recipe, where) if classes else _number_label(label, recipe, where)
+    if classes:
+        truth = np.asarray(label == _pair(label, recipe, where)[1], dtype=np.float64)
+    else:
+        truth = _number_label(label, recipe, where)
     _refuse_repeated_keys(table, recipe)
     return EvaluationTable(
         digest=table.digest,
@@ -187,7 +190,16 @@ def evaluation_table(
     )
 
 
-def _two_classes(label: Any, recipe: EvaluationRecipe, where: str) -> FloatArray:
+def label_pair(table: Table, recipe: EvaluationRecipe) -> tuple[Any, Any]:
+    """The negative and the positive label of a table with two classes.
+
+    Raises:
+        DataError: the labels are not two classes, or the positive one is not among them.
+    """
+    return _pair(table.frame[recipe.label], recipe, str(table.path))
+
+
+def _pair(label: Any, recipe: EvaluationRecipe, where: str) -> tuple[Any, Any]:
     try:
         values = sorted(label.unique().tolist(), key=str)
     except TypeError as error:
@@ -205,7 +217,7 @@ def _two_classes(label: Any, recipe: EvaluationRecipe, where: str) -> FloatArray
         positive = max(values) if recipe.positive is None else recipe.positive
     except TypeError as error:
         raise DataError(f"labels of different types: {shown}", where=where) from error
-    return np.asarray(label == positive, dtype=np.float64)
+    return next(value for value in values if value != positive), positive
 
 
 def _number_label(label: Any, recipe: EvaluationRecipe, where: str) -> FloatArray:

@@ -135,11 +135,11 @@ def _loaded(workspace: Workspace, use_case: str, environment: str) -> Iterator[R
                 f"{rules.name}@{environment} may not be used: {'; '.join(r.message for r in found)}",
                 hint="; ".join(dict.fromkeys(r.fix for r in found if r.fix)) or None,
             )
-        call = open_model(found.model, pickle=rules.gate.pickle)
+        opened = open_model(found.model, pickle=rules.gate.pickle)
         inputs = found.model.inputs
 
         def score(frame: Any) -> Any:
-            return answers(call, frame, inputs=inputs, rules=rules)
+            return answers(opened, frame, inputs=inputs, rules=rules)
 
         yield ReleasedModel(
             use_case=rules.name,

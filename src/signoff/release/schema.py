@@ -4,7 +4,7 @@ from signoff.record.schema import ColumnRecord, SchemaRecord
 
 _WIDENS_TO = {
     "boolean": {"boolean"},
-    "integer": {"integer", "long", "float", "double"},
+    "integer": {"integer", "long", "double"},
     "long": {"long", "double"},
     "float": {"float", "double"},
     "double": {"double"},
@@ -14,8 +14,8 @@ _WIDENS_TO = {
 }
 """Which signature types a table column of the key's type can feed without losing a value.
 
-long to double is accepted although integers beyond 2**53 would lose digits, as MLflow's own schema
-enforcement does for counts; long to integer is not."""
+integer to float is not among them: beyond 2**24 it loses digits. long to double is accepted although it does
+so beyond 2**53, for counts and cents do not reach that; long to integer is not."""
 
 
 def schema_gaps(needed: SchemaRecord, offered: SchemaRecord) -> tuple[str, ...]:

@@ -214,9 +214,13 @@ def _approvals(release: Signed, history: History) -> list[Link]:
                 why="" if fault is None else fault.message,
             )
         )
-    if not links:
-        links.append(Link(kind="approval", name="none was asked for", state="recorded"))
-    return links
+    if links:
+        return links
+    if release.statement.predicate.get("required") == []:
+        return [Link(kind="approval", name="none was asked for", state="recorded")]
+    return [
+        Link(kind="approval", name="none", state="broken", why="the release names none, though it had to")
+    ]
 
 
 def _proposal(release: Signed, history: History) -> list[Link]:

@@ -142,13 +142,13 @@ def gate_lines(rules: UseCaseRules) -> Iterator[str]:
     yield f"data {recipe.data}, label {recipe.label}" + (
         "" if recipe.positive is None else f", positive {recipe.positive}"
     )
-    yield f"primary: {_margin_words(gate.primary)}"
+    yield f"primary: {margin_words(gate.primary)}"
     for rule in gate.slices:
         only = f" ({', '.join(rule.only)})" if rule.only else ""
         undecided = "" if rule.inconclusive == "block" else "; an undecided slice only warns"
-        yield f"per {rule.by}{only}: {_margin_words(rule)}{undecided}"
+        yield f"per {rule.by}{only}: {margin_words(rule)}{undecided}"
     for bound in gate.thresholds:
-        yield _bound_words(bound)
+        yield bound_words(bound)
     yield f"error rate {gate.alpha:g} per table, shared by {gate.looks} candidates"
     yield "training data documented" if gate.documented_data else "training data may be undocumented"
     yield (
@@ -173,14 +173,14 @@ def environment_phrases(rules: EnvironmentRules) -> Iterator[str]:
         yield f"checklist of {len(rules.checklist)}"
 
 
-def _margin_words(rule: MarginRule) -> str:
+def margin_words(rule: MarginRule) -> str:
     direction = "better" if rule.mode == "better_by" else "no worse"
     preposition = "by" if rule.mode == "better_by" else "than"
     aim = "" if METRICS[rule.metric].higher_is_better else " (less is better)"
     return f"{rule.metric}{aim} {direction} {preposition} {rule.margin:g}"
 
 
-def _bound_words(rule: ThresholdRule) -> str:
+def bound_words(rule: ThresholdRule) -> str:
     if rule.at_least is not None:
         return f"{rule.metric} at least {rule.at_least:g}"
     return f"{rule.metric} at most {rule.at_most:g}"

@@ -1,19 +1,20 @@
 """A team, its rules, and desks on which real signed statements are laid down one after another."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from release_changes import Change, digest, renaming
 
 from signoff.evidence import sshsig
 from signoff.evidence.dsse import Envelope, Signature, sign_statement
 from signoff.evidence.ledger import LogHead
 from signoff.evidence.roster import parse_roster
 from signoff.evidence.sshsig import PublicKey
-from signoff.evidence.statement import Statement, Subject, parse_statement
+from signoff.evidence.statement import Statement, Subject
 from signoff.gate.model import CheckResult, GateContext, GateDecision, ModelRef
 from signoff.gate.verdict import verdict_of
-from signoff.record.digest import Digest, Json
+from signoff.record.digest import Digest
 from signoff.record.model_version import ModelVersionRecord
 from signoff.release.approval import Binding, approval_statement
 from signoff.release.history import History, read_history
@@ -100,10 +101,6 @@ def needs(*approvals: tuple[str, int]) -> EnvironmentRules:
     return replace(PROD, approvals=tuple(ApprovalRule(role=role, count=count) for role, count in approvals))
 
 
-def digest(text: str) -> Digest:
-    return Digest.of(text.encode())
-
-
 PASSED = CheckResult(
     id="threshold:roc_auc",
     title="threshold(roc_auc)",
@@ -164,9 +161,6 @@ class Told:
     name: str
     statement: Statement
     keys: tuple[Key, ...]
-
-
-Change = Callable[[Statement], Statement]
 
 
 @dataclass
@@ -422,13 +416,6 @@ class Desk:
 NO_WAIVERS = Waivers(by_code={}, refused=())
 
 
-def renaming(statement: Statement, renamed: dict[str, str]) -> Statement:
-    payload = statement.payload().decode()
-    for old, new in renamed.items():
-        payload = payload.replace(old, new)
-    return parse_statement(payload.encode())
-
-
 def candidate_of(
     version: int = 1,
     model: str = "model 1",
@@ -447,40 +434,6 @@ def candidate_of(
         created_at=1_760_000_000_000,
     )
     return Candidate(version=record, model=digest(model), authors=frozenset(authors), input_gaps=gaps)
-
-
-def saying(**fields: Json) -> Change:
-    """The statement with other fields in its predicate."""
-    return lambda statement: replace(statement, predicate={**statement.predicate, **fields})
-
-
-def lacking(field_name: str) -> Change:
-    return lambda statement: replace(
-        statement, predicate={k: v for k, v in statement.predicate.items() if k != field_name}
-    )
-
-
-def about(subject: str, other: str | Digest | None) -> Change:
-    """The statement about another thing; None takes the subject away."""
-    value = digest(other) if isinstance(other, str) else other
-
-    def change(statement: Statement) -> Statement:
-        kept = tuple(s for s in statement.subjects if s.name != subject)
-        added = () if value is None else (Subject(name=subject, digest=value),)
-        return replace(statement, subjects=(*added, *kept))
-
-    return change
-
-
-def deciding(**changes: Json) -> Change:
-    """The gate-decision statement with other fields in the decision."""
-
-    def change(statement: Statement) -> Statement:
-        decision = statement.predicate["decision"]
-        assert isinstance(decision, dict)
-        return replace(statement, predicate={**statement.predicate, "decision": {**decision, **changes}})
-
-    return change
 
 
 def approved_desk(environment: EnvironmentRules = PROD, *approvers: Key) -> Desk:

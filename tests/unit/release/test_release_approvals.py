@@ -2,6 +2,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from release_changes import Change, digest, saying
 from release_samples import (
     ABE,
     ANA,
@@ -13,12 +14,9 @@ from release_samples import (
     PEOPLE,
     PROD,
     STRANGER,
-    Change,
     Desk,
     Key,
     approved_desk,
-    digest,
-    saying,
     two_versions,
 )
 

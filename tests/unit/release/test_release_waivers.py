@@ -1,7 +1,8 @@
 from collections.abc import Sequence
 
 import pytest
-from release_samples import ABE, ANA, BEN, CLEO, DORA, PEOPLE, RULES, STRANGER, Desk, Key, digest
+from release_changes import digest
+from release_samples import ABE, ANA, BEN, CLEO, DORA, PEOPLE, RULES, STRANGER, Desk, Key
 
 from signoff.release.waivers import waivers_for
 

@@ -76,8 +76,9 @@ def _moved(moved: "Moved", *, planned: bool) -> str:
         return f"  version {moved.after} was released already; nothing had to change"
     before = "nothing" if moved.before is None else f"version {moved.before}"
     verb = "would move" if planned else "moved"
+    plan = "".join(f"  {line}\n" for line in moved.plan)
     statement = "" if moved.statement is None else f"; statement {moved.statement.short}"
-    return f"  alias @{moved.alias} {verb} from {before} to version {moved.after}{statement}"
+    return f"{plan}  alias @{moved.alias} {verb} from {before} to version {moved.after}{statement}"
 
 
 @click.command()

@@ -6,7 +6,7 @@ from typing import Any
 
 from signoff.adapters.delta_output import OutputCommit, write_predictions
 from signoff.adapters.model_folder import open_model
-from signoff.adapters.scoring import Call, classify, model_input, regress
+from signoff.adapters.scoring import Model, classify, model_input, regress
 from signoff.adapters.tables import Table, read_table
 from signoff.apps.scoring.released import Released, released_model
 from signoff.apps.workspace import Actor, Workspace, now
@@ -105,19 +105,19 @@ def _gaps(found: Released, table: Table, rules: UseCaseRules) -> tuple[Reason, .
 
 
 def _score(found: Released, table: Table, rules: UseCaseRules) -> Any:
-    call = open_model(found.model, pickle=rules.gate.pickle)
-    frame = answers(call, table.frame, inputs=found.model.inputs, rules=rules)
+    model = open_model(found.model, pickle=rules.gate.pickle)
+    frame = answers(model, table.frame, inputs=found.model.inputs, rules=rules)
     keys = () if rules.batch is None else rules.batch.keys
     for place, key in enumerate(keys):
         frame.insert(place, key, table.frame[key].to_numpy())
     return frame
 
 
-def answers(call: Call, frame: Any, *, inputs: SchemaRecord, rules: UseCaseRules) -> Any:
+def answers(model: Model, frame: Any, *, inputs: SchemaRecord, rules: UseCaseRules) -> Any:
     """A model's answers as a DataFrame with columns ``score`` and ``prediction``, as far as it gives them.
 
     Args:
-        call: the opened model.
+        model: the opened model.
         frame: a pandas DataFrame with at least the signature's columns.
         inputs: the signature's input schema.
         rules: the use case's rules.
@@ -133,8 +133,11 @@ def answers(call: Call, frame: Any, *, inputs: SchemaRecord, rules: UseCaseRules
     if missing:
         raise DataError(f"the rows lack the model's input columns {', '.join(missing)}")
     rows = model_input(frame, inputs)
-    answer = classify if task_of(rules.gate.primary.metric) == "classification" else regress
-    predictions = answer(call, rows, recipe=rules.gate.recipe)
+    recipe = rules.gate.recipe
+    if task_of(rules.gate.primary.metric) == "classification":
+        predictions = classify(model, rows, recipe=recipe, labels=None)
+    else:
+        predictions = regress(model, rows, recipe=recipe)
     columns: dict[str, Any] = {}
     if predictions.score is not None:
         columns["score"] = predictions.score

@@ -184,6 +184,7 @@ def _predict(
 ) -> Predictions:
     from signoff.adapters.model_folder import open_model
     from signoff.adapters.scoring import classify, measure_latency, model_input, regress
+    from signoff.adapters.tables import label_pair
     from signoff.release.schema import schema_gaps
 
     gaps = schema_gaps(model.inputs, table.schema)
@@ -191,20 +192,23 @@ def _predict(
         raise DataError(
             f"the evaluation table does not fit the model: {'; '.join(gaps)}", where=str(table.path)
         )
-    call = open_model(model, pickle=rules.gate.pickle)
+    opened = open_model(model, pickle=rules.gate.pickle)
     frame = model_input(table.frame, model.inputs)
-    answer = classify if kind == "classification" else regress
-    predictions = answer(call, frame, recipe=rules.gate.recipe)
+    recipe = rules.gate.recipe
+    labels = label_pair(table, recipe) if kind == "classification" else None
+
+    def answer(rows: Any) -> Predictions:
+        if kind == "classification":
+            return classify(opened, rows, recipe=recipe, labels=labels)
+        return regress(opened, rows, recipe=recipe)
+
+    predictions = answer(frame)
     if not timed or not any(METRICS[rule.metric].kind == "latency" for rule in rules.gate.thresholds):
         return predictions
-
-    def predict(rows: Any) -> object:
-        return answer(call, rows, recipe=rules.gate.recipe)
-
     return Predictions(
         score=predictions.score,
         decision=predictions.decision,
-        latency_ms=measure_latency(predict, frame),
+        latency_ms=measure_latency(answer, frame),
     )
 
 

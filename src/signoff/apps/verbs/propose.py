@@ -15,7 +15,7 @@ from signoff.apps.verbs.recording import (
 )
 from signoff.apps.workspace import Actor, Workspace, now, private_copy, require_key, run_model
 from signoff.conformance.decide import check_run
-from signoff.errors import UsageError
+from signoff.errors import StoreError, UsageError
 from signoff.record.digest import Digest
 from signoff.release.history import History
 from signoff.release.model import ReleaseDecision, Signed
@@ -135,8 +135,16 @@ def propose(workspace: Workspace, run_id: str, *, actor: Actor, notes: Mapping[s
         at=at,
         detail={"run_id": run_id},
     )
-    with workspace.ledger(create=True).transaction() as writer:
-        write(writer, signed(statement, actor), entry, version=ref, run_id=run_id)
+    try:
+        with workspace.ledger(create=True).transaction() as writer:
+            write(writer, signed(statement, actor), entry, version=ref, run_id=run_id)
+    except StoreError as error:
+        # MLflow gives the number, so the version comes first; without a proposal nothing can be done with it.
+        raise StoreError(
+            f"{ref} is registered, but its proposal could not be recorded: {error.what}",
+            where=error.where,
+            hint="run the same command again to complete it; until then the version cannot be approved",
+        ) from error
     mirror_status(workspace, rules.registered_model, version, "proposed")
     return replace(outcome, version=version, statement=statement.id)
 

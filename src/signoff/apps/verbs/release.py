@@ -46,6 +46,7 @@ class Moved:
         after: the version released, or to be released; None when there is none.
         statement: id of the statement; None when nothing was written.
         already: whether it was released already and nothing had to change.
+        plan: what an allowed promotion rests on and would do, one line each.
     """
 
     decision: ReleaseDecision
@@ -54,6 +55,7 @@ class Moved:
     after: int | None
     statement: Digest | None = None
     already: bool = False
+    plan: tuple[str, ...] = ()
 
 
 def promote(
@@ -78,7 +80,14 @@ def promote(
     standing = _standing(workspace, subject, current, actor)
     if current is not None and standing is not None:
         return _point_again(
-            workspace, subject.rules, rules, current, decision=standing, actor=actor, dry_run=dry_run
+            workspace,
+            subject.rules,
+            rules,
+            current,
+            decision=standing,
+            actor=actor,
+            size=subject.head.size,
+            dry_run=dry_run,
         )
     promotion = _decide(workspace, subject, rules, actor)
     moved = Moved(
@@ -98,7 +107,7 @@ def promote(
             )
         return moved
     if dry_run:
-        return moved
+        return replace(moved, plan=_plan(workspace, subject, rules, promotion))
     statement = _release(workspace, subject, rules, promotion, actor=actor, current=current)
     return Moved(
         decision=promotion.decision,
@@ -106,6 +115,33 @@ def promote(
         before=moved.before,
         after=moved.after,
         statement=statement,
+    )
+
+
+def _plan(
+    workspace: Workspace, subject: VersionSubject, environment: EnvironmentRules, promotion: Promotion
+) -> tuple[str, ...]:
+    binding, approvals = promotion.binding, promotion.approvals
+    if binding is None or approvals is None:
+        return ()
+    people = workspace.people()
+    signed_by = [f"{person} ({', '.join(people.roles_of(person))})" for person in sorted(approvals.counting)]
+    batch = subject.rules.batch
+    joined = workspace.store().in_database and workspace.ledger_uri == workspace.tracking_uri
+    return (
+        f"files    {binding.model}, hashed now, as proposed",
+        f"run      {subject.record.run_id}",
+        f"gate     statement {binding.decision.short}",
+        f"rules    {binding.rules.short} of {subject.rules.name} and {environment.name}",
+        f"signed   {', '.join(signed_by) or 'nobody has to'}",
+        "input    "
+        + (
+            "no input table in the standard"
+            if batch is None or batch.input is None
+            else f"{batch.input} has the {len(subject.inputs.columns)} columns of the signature"
+        ),
+        "writes   release statement, audit entry and alias "
+        + ("in one transaction" if joined else "one after the other"),
     )
 
 
@@ -164,6 +200,7 @@ def _point_again(
     *,
     decision: ReleaseDecision,
     actor: Actor,
+    size: int,
     dry_run: bool,
 ) -> Moved:
     """Point the alias at what is released, where it points elsewhere: moved by hand, or never moved."""
@@ -196,7 +233,7 @@ def _point_again(
         run_id=top.text("run_id") or current.statement.text("run_id"),
         envelope=kept,
         entry=entry,
-        expected=None,
+        expected=size,
     )
     return replace(moved, statement=top.id)
 
@@ -269,7 +306,7 @@ def _move(
     run_id: str | None,
     envelope: Envelope,
     entry: Entry,
-    expected: int | None,
+    expected: int,
 ) -> None:
     """Record the statement and point the alias, in one transaction where MLflow's database is the ledger's."""
     ledger = workspace.ledger(create=True)
@@ -315,7 +352,9 @@ def rollback(workspace: Workspace, use_case: str, *, environment: str, actor: Ac
     if current is not None and current.rollback is not None:
         pointed = workspace.reader().alias(rules.registered_model, into.alias)
         if pointed != current.version:
-            return _complete_rollback(workspace, rules, into, history, current, pointed=pointed, actor=actor)
+            return _complete_rollback(
+                workspace, rules, into, history, current, pointed=pointed, actor=actor, size=head.size
+            )
     decided = decide_rollback(
         environment,
         use_case=rules.name,
@@ -345,6 +384,7 @@ def _complete_rollback(
     *,
     pointed: int | None,
     actor: Actor,
+    size: int,
 ) -> Moved:
     """Move the alias of a rollback that was recorded when the registry could not be reached."""
     decision = decide_completion(
@@ -378,7 +418,7 @@ def _complete_rollback(
         run_id=current.statement.text("run_id"),
         envelope=kept,
         entry=entry,
-        expected=None,
+        expected=size,
     )
     _mirror_rollback(workspace, rules, environment, to=current.version, left=rollback.number("from_version"))
     return replace(moved, statement=rollback.id)

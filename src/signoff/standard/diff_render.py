@@ -1,0 +1,102 @@
+"""Two versions of a standard compared, for people. Shows what was found; compares nothing."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from signoff.standard.diff import StandardDiff, UseCaseDiff
+from signoff.standard.diff_words import Change
+
+_STATE = {"added": "new", "removed": "gone", "changed": "", "equal": ""}
+
+
+def diff_text(diff: StandardDiff, touched: Mapping[str, Sequence[str]]) -> str:
+    """One line per change, a closing count; ended by a newline.
+
+    Args:
+        diff: what changed.
+        touched: per use case what of its candidates and releases that touches, one sentence each.
+    """
+    return "\n".join([*_heading(diff), *text_lines(diff, touched)]) + "\n"
+
+
+def text_lines(diff: StandardDiff, touched: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """`diff_text` without its heading."""
+    if diff.general:
+        yield "all use cases"
+        yield from (f"  {_words(change)}" for change in diff.general)
+    for use_case in diff.touched:
+        state = _STATE[use_case.state]
+        yield f"use case {_plain(use_case.use_case)}" + (f": {state}" if state else "")
+        yield from (f"  {_words(change)}" for change in use_case.changes)
+        if use_case.state == "changed":
+            yield f"  {_rules_words(use_case)}"
+    for name, sentences in touched.items():
+        yield from (f"{_plain(name)}: {_plain(sentence)}" for sentence in sentences)
+    yield _closing(diff)
+
+
+def diff_markdown(diff: StandardDiff, touched: Mapping[str, Sequence[str]]) -> str:
+    """The same as a Markdown page."""
+    lines = [f"# Standard: {_cell(diff.new)} against {_cell(diff.old)}", ""]
+    if diff.general:
+        lines += ["## All use cases", "", *_bullets(diff.general), ""]
+    for use_case in diff.touched:
+        state = _STATE[use_case.state]
+        lines += [f"## {_cell(use_case.use_case)}" + (f" ({state})" if state else ""), ""]
+        lines += _bullets(use_case.changes)
+        if use_case.state == "changed":
+            lines += ["", f"{_rules_words(use_case)}."]
+        lines.append("")
+    said = [f"- {_cell(name)}: {_cell(text)}" for name, texts in touched.items() for text in texts]
+    if said:
+        lines += ["## What it touches", "", *said, ""]
+    return "\n".join([*lines, f"{_closing(diff)}."]) + "\n"
+
+
+def _heading(diff: StandardDiff) -> tuple[str, str]:
+    return (
+        f"old  {_plain(diff.old)}  sha256:{diff.old_digest.short}…",
+        f"new  {_plain(diff.new)}  sha256:{diff.new_digest.short}…",
+    )
+
+
+def _rules_words(use_case: UseCaseDiff) -> str:
+    if use_case.rules_changed and use_case.old_rules is not None and use_case.new_rules is not None:
+        before, after = use_case.old_rules.short, use_case.new_rules.short
+        return f"rules: the digest changes, sha256:{before}… to sha256:{after}…"
+    if use_case.environments:
+        return f"rules: the digest that approvals name changes for {', '.join(use_case.environments)} only"
+    return "rules: the digest stays"
+
+
+def _closing(diff: StandardDiff) -> str:
+    equal = len(diff.use_cases) - len(diff.touched)
+    same = f"{equal} use case{'s' if equal != 1 else ''} without a change"
+    if not diff.empty:
+        changes = [*diff.general, *(change for use_case in diff.touched for change in use_case.changes)]
+        counts = {
+            effect: sum(change.effect == effect for change in changes)
+            for effect in ("looser", "tighter", "changed")
+        }
+        return f"{counts['looser']} looser, {counts['tighter']} tighter, {counts['changed']} otherwise changed; {same}"
+    if diff.old_digest == diff.new_digest:
+        return f"no difference; {same}"
+    return f"no rule differs, only comments or layout; {same}"
+
+
+def _bullets(changes: Sequence[Change]) -> list[str]:
+    return [f"- **{change.effect}**: {_cell(f'{change.where}: {change.words}')}" for change in changes]
+
+
+def _words(change: Change) -> str:
+    return f"{f'{change.effect}:':<8} {change.where}: {_plain(change.words)}"
+
+
+def _plain(text: str) -> str:
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def _cell(text: str) -> str:
+    escaped = _plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    for character in "\\`|*_":
+        escaped = escaped.replace(character, f"\\{character}")
+    return escaped.replace("](", "]\\(")
