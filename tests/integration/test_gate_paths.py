@@ -154,7 +154,7 @@ def test_a_regression_goes_the_same_way(tmp_path: Path) -> None:
     worse = log_regression(team, frame[::2], alpha=1000.0)
     outcome = signoff(team, "gate", worse)
     assert outcome.code == 1
-    assert "FAIL  margin(mae)" in outcome.out
+    assert "FAIL  threshold(mae)" in outcome.out
 
 
 def log_regression(team: Team, train: Any, *, alpha: float) -> str:
@@ -173,7 +173,9 @@ def log_regression(team: Team, train: Any, *, alpha: float) -> str:
             mlflow.log_params({"model_type": "ridge", "alpha": alpha, "seed": 0, "feature_set": "all"})
             mlflow.log_metrics({"mae": 50.0, "rmse": 60.0})
             package.log_dataset(train, name="diabetes", source="scikit-learn")
-            package.log_evidence("residuals", (train["target"] - model.predict(train[columns])).to_frame())
+            errors = (train["target"] - model.predict(train[columns])).abs().to_frame("error")
+            package.log_evidence("residuals", errors)
+            package.log_evidence("worst_predictions", errors.nlargest(5, "error"))
             mlflow.sklearn.log_model(
                 model,
                 name="model",

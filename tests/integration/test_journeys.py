@@ -357,7 +357,8 @@ def test_a_read_only_database_is_said_so(team: Team) -> None:
 @pytest.fixture(scope="module")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Team:
     """tumours/1 and tumours/2 are approved, nothing is released; the store is MLflow's default."""
-    team = make_team(tmp_path_factory.mktemp("sqlite") / "team/repo")
+    standard = STANDARD.replace("looks: 3", "looks: 4")
+    team = make_team(tmp_path_factory.mktemp("sqlite") / "team/repo", standard)
     approved(team, team.good, 1)
     with inside(team.folder):
         second = log_run("good")

@@ -11,7 +11,15 @@ from typing import Literal, TypeVar
 from signoff.addresses import shown
 from signoff.record.digest import Digest, Json
 from signoff.standard.diff_gate import gate_changes
-from signoff.standard.diff_words import Change, changed, field_changes, list_changes, looser, order_changed, tighter
+from signoff.standard.diff_words import (
+    Change,
+    changed,
+    field_changes,
+    list_changes,
+    looser,
+    order_changed,
+    tighter,
+)
 from signoff.standard.model import (
     BatchRules,
     EnvironmentRules,
@@ -128,7 +136,8 @@ def _general(old: Standard, new: Standard) -> Iterator[Change]:
         yield changed("standard", f"version {new.version} instead of {old.version}")
     if old.profile != new.profile:
         yield changed(
-            "standard", f"profile {new.profile} instead of {old.profile}; what it brings is listed per use case"
+            "standard",
+            f"profile {new.profile} instead of {old.profile}; what it brings is listed per use case",
         )
     for name, before, after in (("store", old.store, new.store), ("ledger", old.ledger, new.ledger)):
         if before != after:
@@ -205,7 +214,9 @@ def _use_case_changes(old: UseCaseRules, new: UseCaseRules) -> Iterator[Change]:
     if old.model_type != new.model_type:
         yield changed("use case", f"model type {new.model_type} instead of {old.model_type}")
     if old.registered_model != new.registered_model:
-        yield changed("use case", f"registered model {new.registered_model} instead of {old.registered_model}")
+        yield changed(
+            "use case", f"registered model {new.registered_model} instead of {old.registered_model}"
+        )
     yield from list_changes(
         "use case",
         old.experiments,
@@ -256,13 +267,13 @@ def _run_name_change(old: str | None, new: str | None) -> Iterator[Change]:
         yield changed("use case", f"run names must match {new} instead of {old}")
 
 
-def _requirement_changes(
-    before: Sequence[Requirement], after: Sequence[Requirement]
-) -> Iterator[Change]:
+def _requirement_changes(before: Sequence[Requirement], after: Sequence[Requirement]) -> Iterator[Change]:
     old, new = _by(before, lambda r: r.code), _by(after, lambda r: r.code)
     for code, requirement in new.items():
         if code not in old:
-            words = "is required now" if requirement.severity == "block" else "is asked for now, and only warns"
+            words = (
+                "is required now" if requirement.severity == "block" else "is asked for now, and only warns"
+            )
             yield tighter("requirements", f"{code} {words} ({requirement.origin})")
         else:
             yield from _one_requirement(old[code], requirement)
@@ -275,7 +286,11 @@ def _one_requirement(old: Requirement, new: Requirement) -> Iterator[Change]:
     code = new.code
     if old.severity != new.severity:
         effect = tighter if new.severity == "block" else looser
-        word = "blocks now; before, it warned" if new.severity == "block" else "only warns now; before, it blocked"
+        word = (
+            "blocks now; before, it warned"
+            if new.severity == "block"
+            else "only warns now; before, it blocked"
+        )
         yield effect("requirements", f"the absence of {code} {word}")
     yield from list_changes(
         "requirements",
@@ -297,12 +312,16 @@ def _environments_changes(
 ) -> Iterator[Change]:
     for name, rules in new.items():
         if name not in old:
-            yield changed("environments", f"environment {name} is new: {'; '.join(environment_phrases(rules))}")
+            yield changed(
+                "environments", f"environment {name} is new: {'; '.join(environment_phrases(rules))}"
+            )
         else:
             yield from _environment_changes(old[name], rules)
     for name, rules in old.items():
         if name not in new:
-            yield changed("environments", f"environment {name} is gone; it had {'; '.join(environment_phrases(rules))}")
+            yield changed(
+                "environments", f"environment {name} is gone; it had {'; '.join(environment_phrases(rules))}"
+            )
     both_old = [name for name in old if name in new]
     both_new = [name for name in new if name in old]
     if both_old != both_new:
@@ -334,7 +353,9 @@ def _environment_changes(old: EnvironmentRules, new: EnvironmentRules) -> Iterat
             yield tighter("environments", f"{name} needs a rollback plan")
         else:
             yield looser("environments", f"{name} needs no rollback plan any more")
-    yield from field_changes(f"environment {name}", old.to_json(), new.to_json(), said=_SAID_OF_AN_ENVIRONMENT)
+    yield from field_changes(
+        f"environment {name}", old.to_json(), new.to_json(), said=_SAID_OF_AN_ENVIRONMENT
+    )
 
 
 _SAID_OF_AN_ENVIRONMENT = frozenset(
@@ -358,8 +379,12 @@ def _after_change(name: str, old: str | None, new: str | None) -> Change:
     if old is None:
         return tighter("environments", f"a version must have been released in {new} before {name}")
     if new is None:
-        return looser("environments", f"a version need not have been released in {old} before {name} any more")
-    return changed("environments", f"a version must have been released in {new} before {name}, instead of {old}")
+        return looser(
+            "environments", f"a version need not have been released in {old} before {name} any more"
+        )
+    return changed(
+        "environments", f"a version must have been released in {new} before {name}, instead of {old}"
+    )
 
 
 def _batch_words(batch: BatchRules | None) -> str:

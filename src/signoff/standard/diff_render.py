@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from signoff.standard.diff import StandardDiff, UseCaseDiff
 from signoff.standard.diff_words import Change
+from signoff.text import cell, printable
 
 _STATE = {"added": "new", "removed": "gone", "changed": "", "equal": ""}
 
@@ -25,28 +26,28 @@ def text_lines(diff: StandardDiff, touched: Mapping[str, Sequence[str]]) -> Iter
         yield from (f"  {_words(change)}" for change in diff.general)
     for use_case in diff.touched:
         state = _STATE[use_case.state]
-        yield f"use case {_plain(use_case.use_case)}" + (f": {state}" if state else "")
+        yield f"use case {printable(use_case.use_case)}" + (f": {state}" if state else "")
         yield from (f"  {_words(change)}" for change in use_case.changes)
         if use_case.state == "changed":
             yield f"  {_rules_words(use_case)}"
     for name, sentences in touched.items():
-        yield from (f"{_plain(name)}: {_plain(sentence)}" for sentence in sentences)
+        yield from (f"{printable(name)}: {printable(sentence)}" for sentence in sentences)
     yield _closing(diff)
 
 
 def diff_markdown(diff: StandardDiff, touched: Mapping[str, Sequence[str]]) -> str:
     """The same as a Markdown page."""
-    lines = [f"# Standard: {_cell(diff.new)} against {_cell(diff.old)}", ""]
+    lines = [f"# Standard: {cell(diff.new)} against {cell(diff.old)}", ""]
     if diff.general:
         lines += ["## All use cases", "", *_bullets(diff.general), ""]
     for use_case in diff.touched:
         state = _STATE[use_case.state]
-        lines += [f"## {_cell(use_case.use_case)}" + (f" ({state})" if state else ""), ""]
+        lines += [f"## {cell(use_case.use_case)}" + (f" ({state})" if state else ""), ""]
         lines += _bullets(use_case.changes)
         if use_case.state == "changed":
             lines += ["", f"{_rules_words(use_case)}."]
         lines.append("")
-    said = [f"- {_cell(name)}: {_cell(text)}" for name, texts in touched.items() for text in texts]
+    said = [f"- {cell(name)}: {cell(text)}" for name, texts in touched.items() for text in texts]
     if said:
         lines += ["## What it touches", "", *said, ""]
     return "\n".join([*lines, f"{_closing(diff)}."]) + "\n"
@@ -54,8 +55,8 @@ def diff_markdown(diff: StandardDiff, touched: Mapping[str, Sequence[str]]) -> s
 
 def _heading(diff: StandardDiff) -> tuple[str, str]:
     return (
-        f"old  {_plain(diff.old)}  sha256:{diff.old_digest.short}…",
-        f"new  {_plain(diff.new)}  sha256:{diff.new_digest.short}…",
+        f"old  {printable(diff.old)}  sha256:{diff.old_digest.short}…",
+        f"new  {printable(diff.new)}  sha256:{diff.new_digest.short}…",
     )
 
 
@@ -84,19 +85,8 @@ def _closing(diff: StandardDiff) -> str:
 
 
 def _bullets(changes: Sequence[Change]) -> list[str]:
-    return [f"- **{change.effect}**: {_cell(f'{change.where}: {change.words}')}" for change in changes]
+    return [f"- **{change.effect}**: {cell(f'{change.where}: {change.words}')}" for change in changes]
 
 
 def _words(change: Change) -> str:
-    return f"{f'{change.effect}:':<8} {change.where}: {_plain(change.words)}"
-
-
-def _plain(text: str) -> str:
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
-
-
-def _cell(text: str) -> str:
-    escaped = _plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for character in "\\`|*_":
-        escaped = escaped.replace(character, f"\\{character}")
-    return escaped.replace("](", "]\\(")
+    return f"{f'{change.effect}:':<8} {change.where}: {printable(change.words)}"

@@ -27,7 +27,7 @@ class Answers:
         return self.methods[method]
 
 
-def recipe(positive: bool | int | str | None = None, *, score: str | None = None) -> EvaluationRecipe:
+def recipe(positive: int | str | None = None, *, score: str | None = None) -> EvaluationRecipe:
     return EvaluationRecipe(
         data="t.parquet",
         label="y",
