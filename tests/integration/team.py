@@ -222,7 +222,7 @@ def log_run(
             name="model",
             signature=infer_signature(train[columns], model.predict(train[columns])) if signature else None,
             input_example=train[columns].head(3) if signature else None,
-            pip_requirements=["scikit-learn", "skops"],  # MLflow would load the model in a process to find them
+            pip_requirements=["scikit-learn", "skops"],  # found by MLflow they cost a process
         )
         run_id: str = run.info.run_id
     return run_id

@@ -121,11 +121,11 @@ class _Forward(BaseHTTPRequestHandler):
     def _forward(self) -> None:
         path = urlsplit(self.path).path
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if self.server.broken is not None and path.endswith(self.server.broken):
-            if self.command != "GET":
-                self.server.dropped += 1
-                self.close_connection = True
-                return
+        broken = self.server.broken is not None and path.endswith(self.server.broken)
+        if broken and self.command != "GET":
+            self.server.dropped += 1
+            self.close_connection = True
+            return
         target = self.server.target
         with closing(http.client.HTTPConnection(str(target.hostname), target.port, timeout=60)) as upstream:
             upstream.request(self.command, self.path, body, dict(self.headers))
@@ -400,15 +400,17 @@ def promote_at_once(team: Team, versions: list[int]) -> list[int]:
         try:
             moved = promote(workspace, reference, environment="prod", actor=actor, dry_run=False)
         except StoreError as error:
-            assert any(
-                word in error.what for word in ("another decision", "locked", "duplicate key", "UNIQUE")
-            ), error
+            failures.append(error.what)
             return None
         return version if moved.decision.allowed and not moved.already else None
 
+    failures: list[str] = []
     workspaces = [workspace_of(team) for _ in versions]
     with inside(team.folder), ThreadPoolExecutor(len(versions)) as pool:
-        return [version for version in pool.map(one, versions) if version is not None]
+        answered = [version for version in pool.map(one, versions) if version is not None]
+    late = ("another decision", "locked", "duplicate key", "UNIQUE")
+    assert all(any(word in failure for word in late) for failure in failures), failures
+    return answered
 
 
 def _released_at_once(team: Team) -> None:

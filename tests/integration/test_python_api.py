@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from team import Team, cancer, inside, make_team, registry, signoff
+from team import Team, cancer, copy_team, inside, make_team, registry, signoff
 
 from signoff.errors import RefusedError, UsageError
 
@@ -85,3 +85,15 @@ def test_mlflow_reading_a_model_does_not_change_its_digest(team: Team, tmp_path:
     assert list(team.folder.glob("mlruns/**/registered_model_meta"))
     with inside(team.folder):
         assert package.load_model("tumours@prod").version == 1
+
+
+def test_two_teams_in_one_process_keep_to_their_own_stores(team: Team, tmp_path: Path) -> None:
+    import signoff as package
+
+    other = copy_team(team, tmp_path / "other")
+    registry(other).delete_registered_model_alias("tumours", "prod")
+    with inside(team.folder):
+        assert package.gate_run(team.good).verdict == "pass"
+        assert package.load_model("tumours@prod", standard=str(team.folder)).version == 1
+        with pytest.raises(RefusedError, match="points at nothing"):
+            package.load_model("tumours@prod", standard=str(other.folder))

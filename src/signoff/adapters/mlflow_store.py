@@ -23,6 +23,8 @@ _DEFAULTS = {
 }
 """MLflow's settings where the environment says nothing; its own seven tries at a stopped server take minutes."""
 
+_ADDRESS_VARIABLE = "MLFLOW_TRACKING_URI"
+
 Commit = Callable[[Any], None]
 """Called with the open DBAPI connection right before MLflow's own transaction commits."""
 
@@ -43,8 +45,12 @@ class MlflowStore:
         if self._made is None:
             import mlflow
 
+            before = os.environ.get(_ADDRESS_VARIABLE)
             mlflow.set_tracking_uri(self._uri)
             mlflow.set_registry_uri(self._uri)
+            if before is None:
+                # MLflow also exports the address, and another standard opened in this process would follow it.
+                os.environ.pop(_ADDRESS_VARIABLE, None)
             self._made = mlflow.MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
         return self._made
 

@@ -48,14 +48,25 @@ def read_text(path: Path) -> str:
         StandardError: it cannot be read, or is not UTF-8.
     """
     try:
-        return path.read_bytes().decode("utf-8")
+        data = path.read_bytes()
     except OSError as error:
         fault = Fault(path="", line=None, message=f"cannot be read: {error.strerror}")
         raise StandardError(shown(path), [fault]) from error
+    return decoded(data, shown(path))
+
+
+def decoded(data: bytes, name: str) -> str:
+    """The bytes of a file as text.
+
+    Raises:
+        StandardError: they are not UTF-8.
+    """
+    try:
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         fault = Fault(path="", line=line, message="not UTF-8 text", hint="save the file as UTF-8")
-        raise StandardError(shown(path), [fault]) from error
+        raise StandardError(name, [fault]) from error
 
 
 def shown(path: Path) -> str:

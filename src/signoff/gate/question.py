@@ -67,7 +67,7 @@ def holm(p_values: Sequence[float], alpha: float) -> tuple[bool, ...]:
 
 def number(value: float) -> str:
     """A measured number for people: four decimals, or four digits where those would say little."""
-    return f"{value:.4f}" if value == 0 or 0.00005 <= abs(value) < 1000 else f"{value:.4g}"
+    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 1000 else f"{value:.4g}"
 
 
 def level(alpha: float) -> str:
@@ -161,14 +161,15 @@ def _needed(question: Question, estimate: Estimate, alpha: float) -> str:
         gaps = {"if the models are equal": -question.bound, **gaps}
     quantiles = float(ndtri(1.0 - alpha)) + float(ndtri(_POWER))
     units, unit = question.measurement.units, question.measurement.unit
-    told = []
+    needs, never = [], []
     for truth, gap in gaps.items():
         more = units * (quantiles * estimate.se / gap) ** 2 - units if gap > 0.0 else None
         if more is None:
-            told.append(f"no number of {unit} {truth}")
+            never.append(f"{truth}, no number of {unit} is enough")
         elif more > 0.0:
-            told.append(f"{_about(more)} more {unit} {truth}")
-    return f"to pass with {100 * _POWER:.0f} % power a new table needs {', '.join(told)}" if told else ""
+            needs.append(f"{_about(more)} more {unit} {truth}")
+    needed = f"to pass with {100 * _POWER:.0f} % power a new table needs {', '.join(needs)}" if needs else ""
+    return "; ".join([*([needed] if needed else []), *never])
 
 
 def _about(count: float) -> str:

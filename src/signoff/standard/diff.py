@@ -5,10 +5,11 @@ cover is compared field by field, so that no change of a digest goes unsaid.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 from signoff.addresses import shown
+from signoff.record.code import CommitRecord
 from signoff.record.digest import Digest, Json
 from signoff.standard.diff_gate import gate_changes
 from signoff.standard.diff_words import (
@@ -105,6 +106,10 @@ class StandardDiff:
         """Whether nothing differs but, perhaps, comments and layout."""
         return not self.general and not self.touched
 
+    def only(self, use_case: str) -> "StandardDiff":
+        """The same for one use case, with what concerns all of them."""
+        return replace(self, use_cases=tuple(u for u in self.use_cases if u.use_case == use_case))
+
     def to_json(self) -> Json:
         """All fields."""
         return {
@@ -112,6 +117,34 @@ class StandardDiff:
             "new": {"name": self.new, "digest": str(self.new_digest)},
             "general": [change.to_json() for change in self.general],
             "use_cases": [use_case.to_json() for use_case in self.use_cases],
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """A commit that changed the standard.
+
+    Attributes:
+        commit: who, when and why.
+        diff: what it changed; None when one side cannot be read as a standard, or is not there.
+        note: why there is no diff; "" when there is one.
+    """
+
+    commit: CommitRecord
+    diff: StandardDiff | None
+    note: str
+
+    def to_json(self) -> Json:
+        """All fields."""
+        commit = self.commit
+        return {
+            "commit": commit.commit,
+            "author": commit.author,
+            "email": commit.email,
+            "at": commit.at,
+            "subject": commit.subject,
+            "diff": None if self.diff is None else self.diff.to_json(),
+            "note": self.note,
         }
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from signoff.standard.diff import StandardDiff, UseCaseDiff
+from signoff.standard.diff import StandardDiff, Step, UseCaseDiff
 from signoff.standard.diff_words import Change
 from signoff.text import cell, printable
 
@@ -51,6 +51,40 @@ def diff_markdown(diff: StandardDiff, touched: Mapping[str, Sequence[str]]) -> s
     if said:
         lines += ["## What it touches", "", *said, ""]
     return "\n".join([*lines, f"{_closing(diff)}."]) + "\n"
+
+
+def history_text(steps: Sequence[Step], *, skipped: int) -> str:
+    """The commits that changed a standard, newest first, each with what it changed.
+
+    Args:
+        steps: the commits.
+        skipped: how many more changed nothing of what was asked for.
+    """
+    lines: list[str] = []
+    for step in steps:
+        commit = step.commit
+        lines.append(printable(f"{commit.commit[:12]}  {commit.at}  {commit.author} <{commit.email}>"))
+        lines.append(printable(f"  {commit.subject}"))
+        said = [step.note] if step.diff is None else text_lines(step.diff, {})
+        lines += [f"  {printable(line)}" for line in said]
+        lines.append("")
+    return "\n".join([*lines, _counted(steps, skipped)]) + "\n"
+
+
+def history_markdown(steps: Sequence[Step], *, skipped: int) -> str:
+    """The same as a Markdown page with one table row per change."""
+    lines = ["# Changes of the standard", "", "| commit | when | who | change |", "|---|---|---|---|"]
+    for step in steps:
+        commit = step.commit
+        words = [step.note] if step.diff is None else [line.strip() for line in text_lines(step.diff, {})]
+        told = "<br>".join(cell(text) for text in (commit.subject, *words))
+        lines.append(f"| {commit.commit[:12]} | {cell(commit.at)} | {cell(commit.author)} | {told} |")
+    return "\n".join([*lines, "", f"{_counted(steps, skipped)}."]) + "\n"
+
+
+def _counted(steps: Sequence[Step], skipped: int) -> str:
+    count = f"{len(steps)} commit{'s' if len(steps) != 1 else ''}"
+    return f"{count}; {skipped} more changed nothing of this" if skipped else count
 
 
 def _heading(diff: StandardDiff) -> tuple[str, str]:

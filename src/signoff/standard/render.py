@@ -174,6 +174,7 @@ def environment_phrases(rules: EnvironmentRules) -> Iterator[str]:
 
 
 def margin_words(rule: MarginRule) -> str:
+    """A margin as a phrase, such as ``roc_auc no worse than 0.01``."""
     direction = "better" if rule.mode == "better_by" else "no worse"
     preposition = "by" if rule.mode == "better_by" else "than"
     aim = "" if METRICS[rule.metric].higher_is_better else " (less is better)"
@@ -181,6 +182,7 @@ def margin_words(rule: MarginRule) -> str:
 
 
 def bound_words(rule: ThresholdRule) -> str:
+    """A bound as a phrase, such as ``precision at least 0.5``."""
     if rule.at_least is not None:
         return f"{rule.metric} at least {rule.at_least:g}"
     return f"{rule.metric} at most {rule.at_most:g}"

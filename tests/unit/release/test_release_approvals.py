@@ -21,6 +21,7 @@ from release_samples import (
 )
 
 from signoff.evidence.ledger import LogHead
+from signoff.record.digest import Json
 from signoff.release.approval import (
     Approvals,
     Binding,
@@ -226,9 +227,21 @@ def test_an_approval_taken_out_and_put_back_after_the_rollback_stays_void() -> N
 
 def test_an_approval_without_a_log_head_goes_by_its_place() -> None:
     desk = two_versions()
+    desk.approve(BEN, version=2, model="model 2", name="early")
+    early = desk.retold("early", saying(log=None))
+    early.roll_back()
+    assert counted(early, version=2).counting == {}
     desk.roll_back()
     desk.approve(BEN, version=2, model="model 2", name="late")
     assert set(counted(desk.retold("late", saying(log=None)), version=2).counting) == {BEN.email}
+
+
+def test_an_approver_who_saw_the_log_as_the_rollback_did_had_not_seen_the_rollback() -> None:
+    desk = two_versions()
+    seen: Json = {"size": desk.head.size, "root": str(desk.head.root)}
+    desk.roll_back()
+    desk.approve(BEN, version=2, model="model 2", name="late")
+    assert counted(desk.retold("late", saying(log=seen)), version=2).counting == {}
 
 
 # what may be signed

@@ -193,6 +193,17 @@ def test_a_check_that_did_not_pass_does_not_carry_a_release(status: str) -> None
     assert faults(released_desk().retold("decision", told)) == ["decision-verdict"]
 
 
+def test_a_remark_bound_to_the_same_bytes_is_no_approval() -> None:
+    noted = released_desk().retold("approval", lambda statement: replace(statement, kind="note"))
+    assert faults(noted) == ["approval-signature", "approval-count"]
+
+
+def test_a_check_that_only_warns_carries_a_release() -> None:
+    warning = replace(FAILED, severity="warn").to_json()
+    told = deciding(checks=[PASSED.to_json(), warning])
+    assert faults(released_desk().retold("decision", told)) == []
+
+
 # the approvals asked for
 
 

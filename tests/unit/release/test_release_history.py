@@ -247,6 +247,27 @@ def test_two_steps_back_skip_what_was_left() -> None:
     assert codes(desk) == ["no-last-good"]
 
 
+def test_what_a_rollback_left_is_no_place_to_return_to_later() -> None:
+    desk = two_versions()
+    desk.roll_back()
+    next_version(desk, 3, baseline="model 1")
+    assert codes(desk) == []
+    assert codes(desk.retold("release", keys=())) == ["no-last-good"]
+
+
+def test_going_back_never_goes_forward() -> None:
+    """Version 2 did not verify when production went back past it to 1; that it does again brings it not back."""
+    desk = next_version(two_versions(), 3, baseline="model 2")
+    place = next(n for n, t in enumerate(desk.told) if t.name == "release 2") - 1
+    approval = desk.told.pop(place)
+    desk.roll_back()
+    desk.told.insert(place, approval)
+    current = desk.history.release("prod")
+    assert current is not None
+    assert current.version == 1
+    assert codes(desk) == ["no-last-good"]
+
+
 def test_the_same_version_released_twice_is_no_place_to_return_to() -> None:
     desk = two_versions()
     desk.say("again", saying(number=3)(desk.signed("release 2").statement), CLEO)

@@ -305,6 +305,21 @@ def test_what_is_no_release_in_the_environment_before(change: Change | None, key
     assert codes(desk.retold("release", change, keys=keys).decide()) == ["environment-order"]
 
 
+@pytest.mark.parametrize(
+    ("version", "model"),
+    [(2, "model 1"), (1, "model 9")],  # the same bytes under another number, and another model under this one
+)
+def test_a_good_release_of_something_else_there_is_none(version: int, model: str) -> None:
+    desk = Desk(rules=with_environment(AFTER_TEST))
+    desk.gate(model)
+    desk.propose(version, model)
+    desk.release(version, model, environment="test")
+    desk.gate()
+    desk.propose()
+    desk.approve()
+    assert codes(desk.decide()) == ["environment-order"]
+
+
 def test_a_release_that_was_taken_back_there_is_none() -> None:
     desk = Desk(rules=with_environment(AFTER_TEST))
     for version in (2, 1):

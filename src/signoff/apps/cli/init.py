@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-_IGNORED = ("mlflow.db", "mlflow.db-*", "mlruns/", "mlartifacts/")
+_IGNORED = ("mlflow.db", "mlflow.db-*", "ledger.db", "ledger.db-*", "mlruns/", "mlartifacts/")
 """What a local MLflow writes beside the code."""
 
 

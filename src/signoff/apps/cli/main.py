@@ -22,12 +22,13 @@ COMMANDS = {
     "note": ("signoff.apps.cli.reviewer:note", "Sign a remark on a version."),
     "approve": ("signoff.apps.cli.reviewer:approve", "Sign an approval of a version, or a waiver for a run."),
     "reject": ("signoff.apps.cli.reviewer:reject", "Sign a rejection of a version, with a reason code."),
+    "diff": ("signoff.apps.cli.diff:diff", "Compare two runs or versions."),
     "promote": ("signoff.apps.cli.platform:promote", "Release a version into an environment."),
     "rollback": ("signoff.apps.cli.platform:rollback", "Return to the last good release."),
     "predict": ("signoff.apps.cli.platform:predict", "Score a table with the released version."),
     "status": ("signoff.apps.cli.status:status", "What is released where, and what waits for whom."),
     "lineage": ("signoff.apps.cli.lineage:lineage", "Trace a release or output back to all it rests on."),
-    "standard": ("signoff.apps.cli.standard:standard", "Check and show the standard."),
+    "standard": ("signoff.apps.cli.standard:standard", "Check, show and compare the standard."),
     "admin": ("signoff.apps.cli.admin:admin", "Look after the audit log, its tables and keys."),
 }
 """Verb → where it is, and its line in the help: the help must not import the verb."""

@@ -1,17 +1,20 @@
-"""``signoff standard``: check, show and describe the team's standard."""
+"""``signoff standard``: check, show, describe and compare the team's standard."""
 
+import json
 from typing import Literal
 
 import click
+
+from signoff.apps.cli.options import format_option
 
 _standard_option = click.option(
     "--standard", "explicit", metavar="FILE", help="The standard; by default the nearest signoff.yaml."
 )
 
 
-@click.group("standard", short_help="Check and show the team's standard.")
+@click.group("standard", short_help="Check, show and compare the team's standard.")
 def standard() -> None:
-    """Check and show the team's standard."""
+    """Check, show and compare the team's standard."""
 
 
 @standard.command("check")
@@ -70,3 +73,60 @@ def schema() -> None:
     from signoff.standard.json_schema import json_schema
 
     click.echo(json_schema(), nl=False)
+
+
+@standard.command("diff")
+@click.argument("old", metavar="[OLD]", default="HEAD")
+@click.argument("new", metavar="[NEW]", required=False)
+@format_option("text", "markdown", "json")
+@_standard_option
+def diff(*, old: str, new: str | None, form: str, explicit: str | None) -> None:
+    """Say what changed between two versions of the standard.
+
+    OLD and NEW are files or git revisions such as HEAD~1. OLD is HEAD by default, NEW the file as it is now.
+    Each change is looser, tighter, or neither; the last lines say which open candidates and releases it
+    touches. Exit code 0 whether or not they differ; 2: they could not be compared.
+    """
+    from signoff.apps.standard_file import find_standard
+    from signoff.apps.verbs.standard import compare
+    from signoff.standard.diff_render import diff_markdown, diff_text
+
+    found = compare(find_standard(explicit), old=old, new=new)
+    if form == "json":
+        touched = {name: list(said) for name, said in found.touched.items()}
+        value = {"diff": found.diff.to_json(), "touched": touched, "unknown": found.unknown or None}
+        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+        return
+    page = diff_markdown if form == "markdown" else diff_text
+    click.echo(page(found.diff, found.touched), nl=False)
+    if found.unknown:
+        click.echo(f"\nWhat it touches is not known: {found.unknown}")
+
+
+@standard.command("history")
+@click.option("--use-case", metavar="NAME", help="Only commits that changed something for this use case.")
+@click.option(
+    "--last",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="How many of the newest commits.",
+)
+@format_option("text", "markdown", "json")
+@_standard_option
+def history(*, use_case: str | None, last: int, form: str, explicit: str | None) -> None:
+    """List the commits that changed the standard, newest first, each with what it changed.
+
+    A commit is compared with its first parent. Authors and times are what the commits claim.
+    """
+    from signoff.apps.standard_file import find_standard
+    from signoff.apps.verbs.standard import past
+    from signoff.standard.diff_render import history_markdown, history_text
+
+    found = past(find_standard(explicit), use_case=use_case, last=last)
+    if form == "json":
+        click.echo(json.dumps([step.to_json() for step in found.steps], indent=2, ensure_ascii=False))
+        return
+    page = history_markdown if form == "markdown" else history_text
+    click.echo(page(found.steps, skipped=found.skipped), nl=False)
