@@ -88,5 +88,5 @@ def test_git_that_takes_too_long_is_an_error_and_no_answer(
     slow.write_text("#!/bin/sh\nexec sleep 30\n")
     slow.chmod(0o755)
     monkeypatch.setenv("PATH", f"{slow.parent}{os.pathsep}{os.environ['PATH']}")
-    with pytest.raises(StoreError, match="git did not answer within 0.2 s"):
+    with pytest.raises(StoreError, match="git did not answer"):
         changed_files(repository, "a" * 40, "b" * 40, timeout_s=0.2)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from release_samples import FAILED, PASSED, gate_decision
 
@@ -172,6 +172,7 @@ def test_nan_equals_itself() -> None:
 VALUES = st.dictionaries(st.sampled_from("abcdef"), st.sampled_from(["1", "2", "3"]))
 
 
+@settings(deadline=None)
 @given(VALUES, VALUES)
 def test_everything_is_told_or_counted_once(a: Mapping[str, str], b: Mapping[str, str]) -> None:
     part = difference(with_run(params=a), with_run(params=b)).parts[0]
@@ -310,6 +311,7 @@ def test_a_cut_keeps_the_difference_in_sight(a: str, b: str) -> None:
     assert max(len(one), len(other)) <= WIDTH
 
 
+@settings(deadline=None)
 @given(st.text(max_size=120), st.text(max_size=120))
 def test_values_that_differ_still_differ_when_they_are_cut(a: str, b: str) -> None:
     one, other = cut(a, b)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from team_standards import load
 
@@ -303,6 +303,8 @@ def test_a_use_case_that_comes_or_goes() -> None:
 
 # laws
 
+BASE = load()
+
 MARGINS = st.builds(
     MarginRule,
     metric=st.sampled_from([name for name, metric in METRICS.items() if metric.paired]),
@@ -351,7 +353,7 @@ TEXTS = st.lists(st.sampled_from(["a", "b", "c"]), unique=True).map(tuple)
 
 @st.composite
 def use_cases(draw: st.DrawFn) -> UseCaseRules:
-    base = load().use_cases["churn"]
+    base = BASE.use_cases["churn"]
     gate: GateRules = replace(
         base.gate,
         recipe=replace(
@@ -390,18 +392,20 @@ def use_cases(draw: st.DrawFn) -> UseCaseRules:
 
 
 def standard_of(rules: UseCaseRules) -> Standard:
-    return replace(load(), use_cases={"churn": rules})
+    return replace(BASE, use_cases={"churn": rules})
 
 
 def is_empty(diff: StandardDiff) -> bool:
     return diff.empty and "no difference" in diff_text(diff, {})
 
 
+@settings(deadline=None)
 @given(use_cases())
 def test_a_standard_does_not_differ_from_itself(rules: UseCaseRules) -> None:
     assert is_empty(diff_standards(standard_of(rules), standard_of(rules)))
 
 
+@settings(deadline=None)
 @given(use_cases(), use_cases())
 def test_every_change_of_a_digest_is_told(old: UseCaseRules, new: UseCaseRules) -> None:
     (diff,) = diff_standards(standard_of(old), standard_of(new)).use_cases
@@ -413,6 +417,7 @@ def test_every_change_of_a_digest_is_told(old: UseCaseRules, new: UseCaseRules) 
         assert told <= {"approvals", "environments", "requirements", "batch"}
 
 
+@settings(deadline=None)
 @given(use_cases(), use_cases())
 def test_what_is_looser_one_way_is_tighter_the_other_way(old: UseCaseRules, new: UseCaseRules) -> None:
     there = diff_standards(standard_of(old), standard_of(new)).use_cases[0].changes

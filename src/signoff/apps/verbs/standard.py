@@ -63,13 +63,17 @@ def compare(path: Path, *, old: str, new: str | None) -> Compared:
     if not diff.touched and before.roles == after.roles:
         return Compared(diff=diff, touched={}, unknown="")
     try:
-        return Compared(diff=diff, touched=_touched(open_workspace(str(path)), before, after), unknown="")
+        touched = _touched(open_workspace(str(path)), before, after, diff)
     except SignoffError as error:  # the words do not depend on the ledger
         return Compared(diff=diff, touched={}, unknown=f"{error.what} ({error.where or shown(path)})")
+    return Compared(diff=diff, touched=touched, unknown="")
 
 
-def _touched(workspace: Workspace, old: Standard, new: Standard) -> Mapping[str, tuple[str, ...]]:
+def _touched(
+    workspace: Workspace, old: Standard, new: Standard, diff: StandardDiff
+) -> Mapping[str, tuple[str, ...]]:
     roster = workspace.people().roster
+    differ = {use_case.use_case for use_case in diff.touched}
     said = {
         name: touched_by(
             history_of(workspace, name),
@@ -79,6 +83,7 @@ def _touched(workspace: Workspace, old: Standard, new: Standard) -> Mapping[str,
             after=People(roster=roster, roles=new.roles),
         )
         for name, rules in old.use_cases.items()
+        if name in differ or old.roles != new.roles
     }
     return {name: sentences for name, sentences in said.items() if sentences}
 
