@@ -3,6 +3,7 @@
 The data is the Wisconsin diagnostic set that scikit-learn carries: 569 real rows, two classes.
 """
 
+import json
 import os
 import shutil
 import sqlite3
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+CONTEXT = ("--context", "business_context=triage of biopsies", "--notes", "first model")
 PEOPLE = {"ana": "author", "ben": "reviewer", "cleo": "platform-owner", "dan": "wizard"}
 STANDARD = """\
 signoff: 1
@@ -99,6 +101,36 @@ def signoff(team: Team, *arguments: str, key: str | None = None) -> Outcome:
             code = stop.code
     assert isinstance(code, int)
     return Outcome(code=code, out=out.getvalue(), err=err.getvalue())
+
+
+def refused(outcome: Outcome, *codes: str) -> None:
+    """The command was refused with exit code 1, for exactly these reasons."""
+    assert outcome.code == 1, outcome
+    given = [reason["code"] for reason in json.loads(outcome.out)["reasons"]]
+    assert given == list(codes), outcome
+
+
+def alias(team: Team, name: str = "prod") -> int | None:
+    with sqlite3.connect(team.folder / "mlflow.db") as store:
+        row = store.execute(
+            "SELECT version FROM registered_model_aliases WHERE alias = ?", (name,)
+        ).fetchone()
+    store.close()
+    return None if row is None else int(row[0])
+
+
+def logged(team: Team) -> list[tuple[str, str]]:
+    """(action, outcome) of every audit entry, after the log itself was verified."""
+    assert signoff(team, "admin", "audit", "--verify").code == 0
+    entries = json.loads(signoff(team, "admin", "audit", "--format", "json").out)
+    return [(row["entry"]["action"], row["entry"]["outcome"]) for row in entries]
+
+
+def edit_standard(team: Team, old: str, new: str) -> None:
+    path = team.folder / "signoff.yaml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
 
 
 def forget_artifact_stores() -> None:

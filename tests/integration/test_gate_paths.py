@@ -115,6 +115,19 @@ def test_rows_of_one_patient_count_as_a_cluster(team: Team) -> None:
     assert "clusters" in outcome.out
 
 
+def test_a_model_that_asks_for_the_label_is_not_given_it(team: Team) -> None:
+    (mlmodel,) = (path for path in team.folder.glob("mlruns/**/MLmodel") if team.good in path.read_text())
+    text = mlmodel.read_text()
+    leaking = text.replace(
+        "inputs: '[{", 'inputs: \'[{"type": "long", "name": "benign", "required": false}, {', 1
+    )
+    assert leaking != text
+    mlmodel.write_text(leaking)
+    outcome = signoff(team, "gate", team.good)
+    assert outcome.code == 2
+    assert "asks for the label 'benign'" in outcome.err
+
+
 def test_latency_is_measured_on_single_rows(team: Team) -> None:
     edit(team, "at_least: 0.8}", "at_least: 0.8}\n      - {metric: latency_p95_ms, at_most: 60000}")
     outcome = signoff(team, "gate", team.good)

@@ -11,7 +11,6 @@ import logging
 import sys
 import warnings
 from importlib.metadata import version
-from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
 import mlflow
@@ -40,8 +39,9 @@ from prepare import LINES, fail, monday
 from sklearn.model_selection import FixedThresholdClassifier
 
 import signoff
+from signoff.errors import SignoffError
 
-RELEASED = "models:/churn@prod"
+RELEASED = "churn@prod"
 SEED = 7
 SAMPLES = 10
 PACKAGES = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skops")
@@ -170,18 +170,15 @@ def choose(asked: str, validation: Frame, candidate: Scores) -> Threshold:
 
 
 def load_released() -> FixedThresholdClassifier:
-    """The model in production.
+    """The model in production, verified before it was loaded.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none that may be used.
     """
-    with TemporaryDirectory() as folder:
-        # A copy: MLflow adds a file to the folder that it loads a registered model from, even in the store.
-        try:
-            files = mlflow.artifacts.download_artifacts(artifact_uri=RELEASED, dst_path=folder)
-        except MlflowException as error:
-            raise ValueError(f"no model is in production to compare with, {RELEASED}: {error}") from error
-        return mlflow.sklearn.load_model(files)
+    try:
+        return signoff.load_model(RELEASED).model
+    except SignoffError as error:
+        raise ValueError(f"no model is in production to compare with: {error}") from error
 
 
 def rationale(validation: Frame, candidate: Scores, production: Bools, value: float) -> str:

@@ -1,12 +1,15 @@
 """The predictions table: a Delta table whose every commit says which release wrote it."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from signoff.errors import StoreError
+from signoff.record.digest import Digest, FileDigest, folder_digest
 
 COMMIT_KEY = "signoff"
 """Key of the commit metadata that holds the release's JSON."""
@@ -21,12 +24,14 @@ class OutputCommit:
         version: its version number.
         at: commit time, milliseconds since 1970, UTC.
         release: what the commit says about the release that wrote it; None when it says nothing.
+        data: digest of the data files that make up this version; None when one of them is gone.
     """
 
     path: Path
     version: int
     at: int
     release: Mapping[str, Any] | None
+    data: Digest | None
 
 
 def write_predictions(path: Path, frame: Any, *, release: Mapping[str, Any]) -> OutputCommit:
@@ -98,4 +103,26 @@ def read_commit(path: Path, *, version: int | None) -> OutputCommit:
         version=wanted,
         at=int(commit.get("timestamp", 0)),
         release=release if isinstance(release, dict) else None,
+        data=_data_digest(path, wanted),
     )
+
+
+def _data_digest(path: Path, version: int) -> Digest | None:
+    import pyarrow as pa
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    try:
+        actions = pa.table(DeltaTable(str(path), version=version).get_add_actions(flatten=True))
+        # Delta's log holds URIs.
+        files = [_hashed(path, unquote(name)) for name in actions.column("path").to_pylist()]
+    except (DeltaError, OSError):
+        return None
+    return folder_digest(files)
+
+
+def _hashed(folder: Path, name: str) -> FileDigest:
+    file = folder / name
+    with file.open("rb") as content:
+        digest = Digest(hashlib.file_digest(content, "sha256").hexdigest())
+    return FileDigest(path=name, size=file.stat().st_size, digest=digest)

@@ -112,8 +112,6 @@ def resolve_commit(root: Path, revision: str, *, timeout_s: float = PATIENCE_S) 
     Raises:
         StoreError: git took too long.
     """
-    if not revision or revision.startswith("-"):
-        return None
     with _patience(root, timeout_s):
         text = _git(root, ["rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"], timeout_s)
     found = (text or "").strip()

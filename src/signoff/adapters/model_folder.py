@@ -21,38 +21,20 @@ MLMODEL = "MLmodel"
 _READERS_MARK = "registered_model_meta"
 """MLflow writes this file into a model's own folder whenever somebody loads a registered version from local
 artifacts. It is no part of the model: it is left out of the copy, and so of the digest."""
-_SAFE_LOADERS = {
-    "mlflow.sklearn": (".skops",),
-    "mlflow.lightgbm": (".lgb", ".txt"),
-    "mlflow.xgboost": (".ubj", ".json", ".xgb"),
-    "mlflow.catboost": (".cb",),
-    "mlflow.onnx": (".onnx",),
-}
-"""MLflow loaders, and the suffixes of model files that they read without running what is inside."""
+_SAFE_LOADER, _SAFE_SUFFIX = "mlflow.sklearn", ".skops"
+"""The one format that is loaded while pickles are refused. It is opened here and by skops, never by MLflow: MLflow's
+loaders follow settings of the MLmodel file, and of MLmodel files in folders below, into unpickling."""
 
 _TRUSTED_TYPES = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
 """Types beyond skops' own list that a model file may name: no code runs on loading this one, but a file made
 by an attacker could crash the process, which ends the command without a verdict."""
 
 
-_MODEL_CLASSES = {
-    "lightgbm": ("lightgbm.basic.Booster",),
-    "xgboost": (
-        "xgboost.core.Booster",
-        "xgboost.sklearn.XGBClassifier",
-        "xgboost.sklearn.XGBRFClassifier",
-        "xgboost.sklearn.XGBRegressor",
-        "xgboost.sklearn.XGBRFRegressor",
-        "xgboost.sklearn.XGBRanker",
-    ),
-}
-"""Classes that a flavor's ``model_class`` may name: for others MLflow unpickles the file whatever its suffix
-(LightGBM), or imports and calls what is named (XGBoost)."""
-
 _FILE_SETTINGS = ("data", "model_path", "pickled_model", "model_data")
 """Flavor settings that name a file or folder of the model."""
 _CODE_SETTINGS = ("code", "model_code_path")
 """Flavor settings that name Python code of the model's own."""
+_CODE_SUFFIXES = (".py", ".pyc", ".pth", ".so", ".pkl", ".pickle")
 _LOG_AGAIN = "log the model again with mlflow.<flavor>.log_model"
 
 
@@ -139,7 +121,9 @@ def copy_model(uri: str, into: Path, *, download: Download) -> ModelFolder:
             shutil.copytree(local, into, dirs_exist_ok=True, symlinks=True)
         except OSError as error:  # shutil's own error lists the files
             raise StoreError(f"the model's files cannot be copied: {error}", where=str(local)) from error
-    (into / _READERS_MARK).unlink(missing_ok=True)
+    mark = into / _READERS_MARK
+    if mark.is_file():
+        mark.unlink()
     files = hash_folder(into)
     return ModelFolder(path=into, digest=folder_digest(files), files=files, mlmodel=_read_mlmodel(into))
 
@@ -216,32 +200,21 @@ def refuse_unsafe(model: ModelFolder, *, pickle: Literal["refused", "allowed"]) 
     _refuse_files_outside(model)
     if pickle == "allowed":
         return
-    suffixes = _SAFE_LOADERS.get(model.loader)
     hint = (
-        'log it in a safe format, such as mlflow.sklearn.log_model(…, serialization_format="skops"),'
+        'log it with mlflow.sklearn.log_model(…, serialization_format="skops"),'
         " or set `gate: {pickle: allowed}` for this use case in the standard"
     )
-    if suffixes is None:
+    if model.loader != _SAFE_LOADER or model.model_file.suffix != _SAFE_SUFFIX:
         raise ModelError(
-            f"loading a model with {model.loader or 'no known loader'} may run code from its files",
-            where=str(model.mlmodel.get("model_id") or model.model_file.name),
+            f"loading {model.model_file.name or 'it'} with {model.loader or 'no known loader'} may run code from"
+            " the model's files",
+            where=str(model.mlmodel.get("model_id") or MLMODEL),
             hint=hint,
         )
-    if model.model_file.suffix not in suffixes:
-        raise ModelError(
-            f"{model.model_file.name} is in a format that runs code when it is loaded",
-            where=model.loader,
-            hint=hint,
-        )
-    for name, allowed in _MODEL_CLASSES.items():
-        given = model.flavors.get(name, {}).get("model_class")
-        if given is not None and given not in allowed:
-            raise ModelError(
-                f"loading a {name} model of class {given} may run code from its files",
-                where=MLMODEL,
-                hint=hint,
-            )
-    code = next((f.path for f in model.files if f.path.endswith((".py", ".so", ".pkl", ".pickle"))), None)
+    name = model.model_file.relative_to(model.path).as_posix()
+    if name not in {file.path for file in model.files} or "/" in name:
+        raise ModelError("the model's file is not where the MLmodel file says", where=name, hint=_LOG_AGAIN)
+    code = next((f.path for f in model.files if f.path.casefold().endswith(_CODE_SUFFIXES)), None)
     named = (said.get(key) for said in model.flavors.values() for key in _CODE_SETTINGS)
     code = code or next((str(folder) for folder in named if folder), None)
     if code is not None:
@@ -267,10 +240,11 @@ class OpenModel:
 
     Attributes:
         classes: the classes it knows, in the order of its probabilities; None when it does not say.
+        loaded: the object that the format's library made.
     """
 
     classes: tuple[Any, ...] | None
-    _loaded: Any
+    loaded: Any
 
     def __call__(self, method: str, frame: Any) -> Any:
         """Its answer for a frame.
@@ -278,7 +252,7 @@ class OpenModel:
         Raises:
             AttributeError: it has no such method.
         """
-        return getattr(self._loaded, method)(frame)
+        return getattr(self.loaded, method)(frame)
 
 
 def open_model(model: ModelFolder, *, pickle: Literal["refused", "allowed"]) -> OpenModel:
@@ -295,11 +269,11 @@ def open_model(model: ModelFolder, *, pickle: Literal["refused", "allowed"]) -> 
     except Exception as error:
         raise ModelError(f"the model does not load: {type(error).__name__}: {error}") from error
     classes = getattr(loaded, "classes_", None)
-    return OpenModel(classes=None if classes is None else tuple(classes.tolist()), _loaded=loaded)
+    return OpenModel(classes=None if classes is None else tuple(classes.tolist()), loaded=loaded)
 
 
 def _load(model: ModelFolder) -> Any:
-    if model.loader == "mlflow.sklearn" and model.model_file.suffix == ".skops":
+    if (model.loader, model.model_file.suffix) == (_SAFE_LOADER, _SAFE_SUFFIX):
         import skops.io
 
         # MLflow would trust whatever types the model's own MLmodel file lists; only ours are trusted.

@@ -51,9 +51,10 @@ def model_input(frame: Any, schema: SchemaRecord) -> Any:
     Raises:
         DataError: a value does not fit its column's type.
     """
-    chosen = frame[[column.name for column in schema.columns if column.name in frame.columns]].copy()
+    # An optional column that the table lacks is a column of missing values: models know their columns by name.
+    chosen = frame.reindex(columns=[column.name for column in schema.columns])
     for column in schema.columns:
-        if column.name not in chosen.columns:
+        if column.name not in frame.columns:
             continue
         values = chosen[column.name]
         if column.required and column.type in ("boolean", "integer", "long") and values.isna().any():

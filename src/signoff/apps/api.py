@@ -25,12 +25,14 @@ class ReleasedModel:
         environment: where it is released.
         version: its version number.
         digest: of its files, compared before they were loaded.
+        model: the loaded object itself, for what only its own library can say.
     """
 
     use_case: str
     environment: str
     version: int
     digest: Digest
+    model: Any
     _score: Any
 
     def predict(self, frame: Any) -> Any:
@@ -146,5 +148,6 @@ def _loaded(workspace: Workspace, use_case: str, environment: str) -> Iterator[R
             environment=environment,
             version=found.release.version,
             digest=found.release.model,
+            model=opened.loaded,
             _score=score,
         )

@@ -15,7 +15,7 @@ from signoff.evidence.ledger import Entry, LogHead
 from signoff.evidence.log_entry import parse_entry
 from signoff.evidence.merkle import Frontier, leaf_hash
 from signoff.evidence.roster import Roster
-from signoff.evidence.verify import verified_signers
+from signoff.evidence.verify import signature_fault, verified_signers
 from signoff.record.digest import Digest, Json
 
 Problem = Literal["missing", "rewritten", "malformed", "head", "cut", "diverged", "statement"]
@@ -40,10 +40,17 @@ class LogRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StatementRow:
-    """A statement as stored: the id it is found by and the text of its envelope."""
+    """A statement as stored.
+
+    Attributes:
+        id: what it is found by.
+        envelope: the text of its envelope.
+        use_case: the use case that look-ups find it by; None when that was not read.
+    """
 
     id: str
     envelope: str
+    use_case: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,15 +163,18 @@ def audit_ledger(stored: StoredLedger, roster: Roster, elsewhere: Iterable[Envel
         EvidenceError: a signed head is malformed.
     """
     own = (envelope for row in stored.statements if (envelope := _readable(row)) is not None)
-    return audit(stored, signed_heads([*own, *elsewhere], roster))
+    return audit(stored, signed_heads([*own, *elsewhere], roster), roster)
 
 
-def audit(stored: StoredLedger, signed: Sequence[SignedHead] = ()) -> AuditReport:
+def audit(
+    stored: StoredLedger, signed: Sequence[SignedHead] = (), roster: Roster | None = None
+) -> AuditReport:
     """Hold the stored ledger against itself and against the signed heads.
 
     Args:
         stored: everything stored, in one snapshot.
         signed: heads from statements whose signatures verified.
+        roster: whose signatures the log's entries name; None leaves signatures alone.
     """
     entries_head, kept, row_findings = _replay(stored.rows)
     findings = [
@@ -172,6 +182,7 @@ def audit(stored: StoredLedger, signed: Sequence[SignedHead] = ()) -> AuditRepor
         *_head_findings(stored),
         *_signed_findings(stored.rows, signed),
         *_statement_findings(stored, kept),
+        *_signature_findings(stored, kept, roster),
     ]
     return AuditReport(
         head=entries_head,
@@ -301,6 +312,10 @@ def _statement_findings(stored: StoredLedger, entries: Sequence[Entry]) -> list[
         except EvidenceError as error:
             findings.append(_finding("statement", None, f"statement {row.id}: {error.what}"))
             continue
+        about = envelope.statement.predicate.get("use_case")
+        if row.use_case is not None and row.use_case != about:
+            message = f"statement {row.id} about {about} is filed under {row.use_case}"
+            findings.append(_finding("statement", None, message))
         if str(envelope.id) != row.id:
             message = f"statement {row.id} now holds the bytes of {envelope.id.short}"
             findings.append(_finding("statement", None, message))
@@ -313,6 +328,22 @@ def _statement_findings(stored: StoredLedger, entries: Sequence[Entry]) -> list[
         for statement in lost
     )
     return findings
+
+
+def _signature_findings(
+    stored: StoredLedger, entries: Sequence[Entry], roster: Roster | None
+) -> list[AuditFinding]:
+    """Statements without the signature that the log says they were written with."""
+    if roster is None:
+        return []
+    kept = {row.id: envelope for row in stored.statements if (envelope := _readable(row)) is not None}
+    found: list[AuditFinding] = []
+    for entry in entries:
+        envelope = kept.get(entry.statement or "")
+        fault = None if envelope is None else signature_fault(entry, envelope, roster)
+        if fault is not None:
+            found.append(_finding("statement", None, f"statement {entry.statement}: {fault}"))
+    return found
 
 
 def _finding(problem: Problem, index: int | None, message: str) -> AuditFinding:

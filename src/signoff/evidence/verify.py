@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from signoff.errors import EvidenceError
 from signoff.evidence import sshsig
 from signoff.evidence.dsse import Envelope
+from signoff.evidence.ledger import Entry
 from signoff.evidence.roster import Person, Roster
 
 
@@ -55,3 +56,23 @@ def verified_signers(envelope: Envelope, roster: Roster) -> SignatureCheck:
         if person not in signers:  # (5)
             signers.append(person)
     return SignatureCheck(signers=tuple(signers), problems=tuple(problems))
+
+
+SIGNED_WITH = "signed_with"
+"""Field of a log entry's detail: fingerprint of the key that signed the statement the entry brought."""
+
+
+def signature_fault(entry: Entry, envelope: Envelope, roster: Roster) -> str | None:
+    """Why a statement lacks the signature that its log entry names; None when it has it.
+
+    A key that is no longer on the roster proves nobody, but its signature must still be there.
+    """
+    keyid = entry.detail.get(SIGNED_WITH)
+    if not isinstance(keyid, str):
+        return None
+    if all(signature.keyid != keyid for signature in envelope.signatures):
+        return f"the signature of {entry.actor} was removed"
+    person = roster.by_fingerprint(keyid)
+    if person is not None and person not in verified_signers(envelope, roster).signers:
+        return f"the signature of {entry.actor} does not verify"
+    return None

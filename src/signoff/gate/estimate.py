@@ -4,10 +4,11 @@ Every estimate answers the same four questions, so that limits and p-values alwa
 ``lower(alpha) > bound`` exactly when ``p_above(bound) < alpha``, and likewise above.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from scipy.special import expit, gammaincinv, logit, pdtr, stdtr, stdtrit
+from scipy.special import expit, gammaincinv, logit, ndtri, pdtr, stdtr, stdtrit
 
 
 class Estimate(Protocol):
@@ -16,11 +17,6 @@ class Estimate(Protocol):
     @property
     def value(self) -> float:
         """The point estimate."""
-        ...
-
-    @property
-    def se(self) -> float | None:
-        """Its standard error, for planning only; None when the method has none."""
         ...
 
     @property
@@ -42,6 +38,22 @@ class Estimate(Protocol):
 
     def p_below(self, bound: float) -> float:
         """P-value against "the truth is at least bound"."""
+        ...
+
+    def growth(self, bound: float, *, truth: float, alpha: float, power: float) -> float | None:
+        """How many times as many units a new table must have for the limit at alpha to clear the bound.
+
+        About: it rests on this sample's spread.
+
+        Args:
+            bound: what the limit must clear, on the side on which the truth lies.
+            truth: what is taken for the truth; not the bound.
+            alpha: of the one-sided limit.
+            power: probability with which it shall clear the bound.
+
+        Returns:
+            None when this method cannot tell.
+        """
         ...
 
 
@@ -70,6 +82,16 @@ class StudentT:
         """Tail of t beyond (bound - value) / se."""
         return float(stdtr(self.df, (self.value - bound) / self.se))
 
+    def growth(self, bound: float, *, truth: float, alpha: float, power: float) -> float | None:
+        """Standard error over the root of the growth, degrees of freedom times it."""
+        gap, spare = abs(truth - bound), float(ndtri(power))
+
+        def clears(growth: float) -> bool:
+            quantiles = float(stdtrit(self.df * growth, 1.0 - alpha)) + spare
+            return bool(quantiles * self.se <= gap * growth**0.5)
+
+        return smallest(clears)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FewDifferences:
@@ -92,11 +114,6 @@ class FewDifferences:
     effect: float
     method: str
 
-    @property
-    def se(self) -> float | None:
-        """As if one row more differed."""
-        return float((self.differing + 1) ** 0.5 * self.effect)
-
     def lower(self, alpha: float) -> float:
         """Center minus the Poisson limit times the effect."""
         return self.center - float(gammaincinv(self.differing + 1, 1.0 - alpha)) * self.effect
@@ -113,6 +130,10 @@ class FewDifferences:
         """The same on the other side."""
         return float(pdtr(self.differing, max(bound - self.center, 0.0) / self.effect))
 
+    def growth(self, bound: float, *, truth: float, alpha: float, power: float) -> float | None:  # noqa: ARG002 - of no use
+        """None: with more rows another method would decide."""
+        return None
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Known:
@@ -120,11 +141,6 @@ class Known:
 
     value: float
     method: str
-
-    @property
-    def se(self) -> float | None:
-        """None: nothing is estimated."""
-        return None
 
     def lower(self, alpha: float) -> float:  # noqa: ARG002 - certain at every alpha
         """The value."""
@@ -142,6 +158,10 @@ class Known:
         """0 or 1."""
         return 0.0 if self.value < bound else 1.0
 
+    def growth(self, bound: float, *, truth: float, alpha: float, power: float) -> float | None:  # noqa: ARG002 - of no use
+        """None: more rows change nothing."""
+        return None
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SquareRoot:
@@ -153,12 +173,6 @@ class SquareRoot:
     def value(self) -> float:
         """Root of the mean."""
         return float(max(self.square.value, 0.0) ** 0.5)
-
-    @property
-    def se(self) -> float | None:
-        """By the delta method; None at 0."""
-        se = self.square.se
-        return None if se is None or self.value == 0.0 else se / (2.0 * self.value)
 
     @property
     def method(self) -> str:
@@ -181,6 +195,10 @@ class SquareRoot:
         """Of the mean, against the squared bound."""
         return 1.0 if bound < 0.0 else self.square.p_below(bound**2)
 
+    def growth(self, bound: float, *, truth: float, alpha: float, power: float) -> float | None:
+        """Of the mean, against the squared bound."""
+        return self.square.growth(bound**2, truth=truth**2, alpha=alpha, power=power)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Logit:
@@ -199,11 +217,6 @@ class Logit:
     def value(self) -> float:
         """The share."""
         return self.share.value
-
-    @property
-    def se(self) -> float | None:
-        """Of the share."""
-        return self.share.se
 
     @property
     def method(self) -> str:
@@ -225,6 +238,12 @@ class Logit:
     def p_below(self, bound: float) -> float:
         """Of the log odds."""
         return self._odds().p_below(float(logit(min(max(bound, 0.0), 1.0))))
+
+    def growth(self, bound: float, *, truth: float, alpha: float, power: float) -> float | None:
+        """Of the log odds."""
+        if not (0.0 < bound < 1.0 and 0.0 < truth < 1.0):
+            return None
+        return self._odds().growth(float(logit(bound)), truth=float(logit(truth)), alpha=alpha, power=power)
 
     def _odds(self) -> StudentT:
         share = self.share
@@ -274,3 +293,17 @@ class Measurement:
             return None
         least, most = self.span
         return max(self.estimate.lower(alpha), least), min(self.estimate.upper(alpha), most)
+
+
+def smallest(clears: Callable[[float], bool]) -> float | None:
+    """The smallest growth of a table, within a thousandth, that clears; None when not even a million times."""
+    low, high = 1e-6, 1e6
+    if not clears(high):
+        return None
+    while high > 1.001 * low:
+        middle = (low * high) ** 0.5
+        if clears(middle):
+            high = middle
+        else:
+            low = middle
+    return high

@@ -31,11 +31,6 @@ class QuantileEstimate:
         """The smallest time that ``share`` of the requests do not exceed."""
         return float(self.times[int(np.ceil(self.share * self.times.size)) - 1])
 
-    @property
-    def se(self) -> float | None:
-        """None: order statistics have no common standard error."""
-        return None
-
     def lower(self, alpha: float) -> float:
         """The largest order statistic above which the quantile surely lies; minus infinity when none."""
         rank = int(np.searchsorted(self._at_most(), alpha, side="right"))
@@ -55,6 +50,10 @@ class QuantileEstimate:
         """Probability of so many times at or below the bound, were it the quantile."""
         count = int(np.searchsorted(self.times, bound, side="right"))
         return 1.0 if count == 0 else 1.0 - float(bdtr(count - 1, self.times.size, self.share))
+
+    def growth(self, bound: float, *, truth: float, alpha: float, power: float) -> float | None:  # noqa: ARG002 - of no use
+        """None: it depends on the law of the times near the quantile."""
+        return None
 
     def _at_most(self) -> FloatArray:
         """Per k from 0 to n - 1 the probability that at most k times lie at or below the quantile."""

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from scipy.special import betainc, betaincinv, ndtr, ndtri
 
+from signoff.gate.estimate import smallest
+
+EXACT = "exact binomial"
 _BISECTIONS = 60  # halves [-1, 1] down to the resolution of float64
 
 
@@ -22,17 +25,12 @@ class Proportion:
 
     successes: float
     trials: float
-    method: str = "exact binomial"
+    method: str = EXACT
 
     @property
     def value(self) -> float:
         """The share."""
         return self.successes / self.trials
-
-    @property
-    def se(self) -> float | None:
-        """Binomial."""
-        return float((self.value * (1.0 - self.value) / self.trials) ** 0.5)
 
     def lower(self, alpha: float) -> float:
         """The share under which so many successes have probability alpha."""
@@ -58,6 +56,28 @@ class Proportion:
             return 0.0 if bound > 1.0 else 1.0
         return 1.0 - float(betainc(self.successes + 1, self.trials - self.successes, _unit(bound)))
 
+    def growth(self, bound: float, *, truth: float, alpha: float, power: float) -> float | None:
+        """By the binomial law at the truth, counts taken as continuous; None for a bound of an average.
+
+        So many successes that the exact limit clears the bound must have the probability ``power``; half a
+        count more stands for the rounding up.
+        """
+        if self.method != EXACT:
+            return None
+        if truth < bound:
+            bound, truth = 1.0 - bound, 1.0 - truth
+        if not (0.0 < bound < 1.0 and truth <= 1.0):
+            return None
+
+        def clears(growth: float) -> bool:
+            trials = self.trials * growth
+            if bound**trials > alpha:
+                return False
+            least = min(float(_successes(trials, bound, alpha)) + 0.5, trials)
+            return float(betainc(least, trials - least + 1.0, truth)) >= power
+
+        return smallest(clears)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairedProportions:
@@ -79,24 +99,11 @@ class PairedProportions:
         """(gains - losses) / pairs."""
         return (self.gains - self.losses) / self.pairs
 
-    @property
-    def se(self) -> float | None:
-        """Wald's, with at least one discordant row: for planning, never for a verdict."""
-        spread = self.gains + self.losses - (self.gains - self.losses) ** 2 / self.pairs
-        return float(max(spread, 1.0) ** 0.5 / self.pairs)
-
     def score(self, delta: float) -> float:
-        """Standard normal score of the sample if the true difference were ``delta``, in (-1, 1).
-
-        The variance uses the maximum-likelihood estimate of the loss rate given ``delta`` (Tango's q21).
-        """
-        n, b, c = self.pairs, self.gains, self.losses
-        linear = -b - c + (2 * n - b + c) * delta
-        constant = -c * delta * (1.0 - delta)
-        root = max(linear * linear - 8.0 * n * constant, 0.0) ** 0.5
-        loss_rate = max((root - linear) / (4.0 * n), -delta, 0.0)
-        variance = n * (2.0 * loss_rate + delta * (1.0 - delta))
-        distance = b - c - n * delta
+        """Standard normal score of the sample if the true difference were ``delta``, in (-1, 1)."""
+        n = self.pairs
+        variance = n * _null_variance(self.gains / n, self.losses / n, delta)
+        distance = self.gains - self.losses - n * delta
         if variance <= 0.0:
             return 0.0 if distance == 0.0 else float("inf") * distance
         return float(distance / variance**0.5)
@@ -127,8 +134,48 @@ class PairedProportions:
         """The same on the other side."""
         return self._mirrored().p_above(-bound)
 
+    def growth(self, bound: float, *, truth: float, alpha: float, power: float) -> float | None:
+        """By a normal law of the score: spread at the bound for the limit, spread at the truth for the power.
+
+        As many rows differ, in share, as in this sample, and at least one of them.
+        """
+        if not -1.0 < bound < 1.0:
+            return None
+        differ = max(max(self.gains + self.losses, 1) / self.pairs, abs(truth))
+        gains, losses = 0.5 * (differ + truth), 0.5 * (differ - truth)
+        if truth < bound:
+            bound, truth, gains, losses = -bound, -truth, losses, gains
+        at_bound = _null_variance(gains, losses, bound) ** 0.5
+        at_truth = (differ - truth**2) ** 0.5
+        root = (float(ndtri(1.0 - alpha)) * at_bound + float(ndtri(power)) * at_truth) / (truth - bound)
+        return float(root**2 / self.pairs)
+
     def _mirrored(self) -> "PairedProportions":
         return PairedProportions(gains=self.losses, losses=self.gains, pairs=self.pairs)
+
+
+def _null_variance(gains: float, losses: float, delta: float) -> float:
+    """Variance of one pair's gain minus loss if the true difference were ``delta``, from shares of pairs.
+
+    It holds the maximum-likelihood estimate of the share of losses given ``delta`` (Tango's q21).
+    """
+    linear = -gains - losses + (2.0 - gains + losses) * delta
+    constant = -losses * delta * (1.0 - delta)
+    root = max(linear * linear - 8.0 * constant, 0.0) ** 0.5
+    loss_rate = max((root - linear) / 4.0, -delta, 0.0)
+    return float(2.0 * loss_rate + delta * (1.0 - delta))
+
+
+def _successes(trials: float, bound: float, alpha: float) -> float:
+    """How many successes, not whole, put the exact lower limit on the bound."""
+    low, high = 0.0, trials
+    for _ in range(_BISECTIONS):
+        middle = 0.5 * (low + high)
+        if middle > 0.0 and betainc(middle, trials - middle + 1.0, bound) < alpha:
+            high = middle
+        else:
+            low = middle
+    return high
 
 
 def _unit(share: float) -> float:

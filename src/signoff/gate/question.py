@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.special import ndtri
 
-from signoff.gate.estimate import Estimate, Known, Measurement, Undecided
+from signoff.gate.estimate import Estimate, Measurement, Undecided
 from signoff.gate.model import CheckResult, Verdict
 from signoff.standard.model import Severity
 
@@ -152,22 +151,22 @@ def _why_inconclusive(question: Question, estimate: Estimate, alpha: float, fami
 
 
 def _needed(question: Question, estimate: Estimate, alpha: float) -> str:
-    """How many more units a new table would need to pass with 80 % power, under named truths."""
-    side = 1.0 if question.want == "above" else -1.0
-    if isinstance(estimate, Known) or estimate.se is None:
-        return ""
-    gaps = {"if the estimate is the truth": side * (estimate.value - question.bound)}
+    """About how many more units a new table needs to pass with 80 % power, under named truths.
+
+    Planned with the limits that the verdict uses; nothing is said where their method cannot tell.
+    """
+    truths = {"if the estimate is the truth": estimate.value}
     if question.word and question.bound < 0.0:
-        gaps = {"if the models are equal": -question.bound, **gaps}
-    quantiles = float(ndtri(1.0 - alpha)) + float(ndtri(_POWER))
+        truths = {"if the models are equal": 0.0, **truths}
     units, unit = question.measurement.units, question.measurement.unit
     needs, never = [], []
-    for truth, gap in gaps.items():
-        more = units * (quantiles * estimate.se / gap) ** 2 - units if gap > 0.0 else None
-        if more is None:
-            never.append(f"{truth}, no number of {unit} is enough")
-        elif more > 0.0:
-            needs.append(f"{_about(more)} more {unit} {truth}")
+    for words, truth in truths.items():
+        if (truth <= question.bound) if question.want == "above" else (truth >= question.bound):
+            never.append(f"{words}, no number of {unit} is enough")
+            continue
+        growth = estimate.growth(question.bound, truth=truth, alpha=alpha, power=_POWER)
+        if growth is not None and growth > 1.0:
+            needs.append(f"{_about(units * (growth - 1.0))} more {unit} {words}")
     needed = f"to pass with {100 * _POWER:.0f} % power a new table needs {', '.join(needs)}" if needs else ""
     return "; ".join([*([needed] if needed else []), *never])
 

@@ -103,6 +103,7 @@ def decide_promotion(
             data=None,
             baseline=baseline,
             waived=waivers.by_code,
+            then="then propose and approve it again",
         )
         decision = proposal.statement.subject("decision")
         if decision is not None:

@@ -105,6 +105,7 @@ def gate_refusals(
     data: Digest | None,
     baseline: Digest | None,
     waived: Mapping[str, Signed],
+    then: str = "",
 ) -> list[Reason]:
     """Why a gate decision does not carry this transition; empty when it does.
 
@@ -115,8 +116,9 @@ def gate_refusals(
         data: digest of the evaluation table now; None to leave it out, as after a proposal.
         baseline: digest of the production model now; None before a first release.
         waived: check codes that are waived.
+        then: what else a new decision takes, where the old one is part of a proposal.
     """
-    again = f"signoff gate {run_id}"
+    again = f"signoff gate {run_id}" + (f"; {then}" if then else "")
     if judged is None:
         return [Reason(code="gate-missing", message="no gate decision on these model files", fix=again)]
     decision, context = judged.decision, judged.decision.context

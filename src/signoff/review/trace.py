@@ -24,10 +24,14 @@ class OutputFacts:
     Attributes:
         name: the table and its version, for people.
         release: what its commit says about the release; None when it says nothing.
+        data: digest of its data files now; None when one of them is gone.
+        logged: digest of the data files as the audit log's entry of that version has it; None without an entry.
     """
 
     name: str
     release: Mapping[str, Json] | None
+    data: Digest | None
+    logged: Digest | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,8 +116,14 @@ def _output(found: Found, output: OutputFacts) -> Link:
     detail = (
         (f"input {source.get('path')} {_short(source.get('digest'))}",) if isinstance(source, Mapping) else ()
     )
-    if agrees:
+    if agrees and output.logged is None:
+        why = "the audit log has no entry of this version, so nobody vouches for its rows"
+        return Link(kind="output", name=output.name, state="recorded", detail=detail, why=why)
+    if agrees and output.data == output.logged:
         return Link(kind="output", name=output.name, state="verified", detail=detail)
+    if agrees:
+        why = "its data files are not those that were written"
+        return Link(kind="output", name=output.name, state="broken", detail=detail, why=why)
     return Link(
         kind="output",
         name=output.name,
@@ -348,7 +358,13 @@ def _environment_link(found: Found, run: RunRecord) -> Link:
         return Link(
             kind="environment", name=name, state="broken", why="the attached package list has another digest"
         )
-    return Link(kind="environment", name=name, state="verified", detail=(capture.ENVIRONMENT_ARTIFACT,))
+    return Link(
+        kind="environment",
+        name=name,
+        state="recorded",
+        detail=(capture.ENVIRONMENT_ARTIFACT,),
+        why="list and digest agree; both were logged by the run's client",
+    )
 
 
 def _log(found: Found) -> Link:

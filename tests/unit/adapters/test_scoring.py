@@ -154,8 +154,9 @@ def test_input_has_the_signatures_columns_order_and_types() -> None:
     )
     frame = pd.DataFrame({"a": [1, 2], "extra": ["x", "y"], "b": [1, 2]})
     made = model_input(frame, schema)
-    assert list(made.columns) == ["b", "a"]
-    assert [str(dtype) for dtype in made.dtypes] == ["float64", "int64"]
+    assert list(made.columns) == ["b", "a", "gone"]
+    assert [str(dtype) for dtype in made.dtypes[:2]] == ["float64", "int64"]
+    assert made["gone"].isna().all()
     assert frame["b"].dtype == np.int64, "the caller's table stays as it was"
 
 

@@ -3,7 +3,17 @@
 from dataclasses import replace
 
 import pytest
-from release_samples import BEN, CLEO, PEOPLE, PROD, RULES, Desk, two_versions, with_environment
+from release_samples import (
+    BEN,
+    CLEO,
+    PEOPLE,
+    PROD,
+    RULES,
+    Desk,
+    approved_desk,
+    two_versions,
+    with_environment,
+)
 
 from signoff.release.people import People
 from signoff.release.rule_change import open_candidates, touched_by
@@ -38,6 +48,13 @@ def test_a_candidate_is_open_until_it_or_a_later_version_is_released() -> None:
     assert open_candidates(two_versions().history, RULES) == ()
     assert open_candidates(desk_with_a_candidate().history, RULES) == (3,)
     assert open_candidates(Desk().history, RULES) == ()
+    passed_over = approved_desk()
+    passed_over.gate("model 2")
+    passed_over.propose(2, "model 2")
+    passed_over.approve(version=2, model="model 2")
+    passed_over.release(2, "model 2")
+    assert passed_over.history.proposal(1) is not None
+    assert open_candidates(passed_over.history, RULES) == ()
 
 
 @pytest.mark.parametrize(

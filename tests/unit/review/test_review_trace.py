@@ -26,7 +26,7 @@ from release_samples import (
 
 from signoff.record import capture
 from signoff.record.dataset import DatasetRecord
-from signoff.record.digest import Json
+from signoff.record.digest import Digest, Json
 from signoff.record.run import RunRecord
 from signoff.review.model import Link, Trace
 from signoff.review.trace import Found, OutputFacts, trace
@@ -66,7 +66,9 @@ def found(desk: Desk, name: str = "release") -> Found:
         environment="prod",
         release=desk.signed(name),
         alias=("churn@prod", 1, 1),
-        output=OutputFacts(name="predictions version 4", release=commit_of(desk)),
+        output=OutputFacts(
+            name="predictions version 4", release=commit_of(desk), data=digest("rows"), logged=digest("rows")
+        ),
         record=candidate_of().version,
         model=digest("model 1"),
         run=RUN,
@@ -115,7 +117,7 @@ def test_a_whole_trace_from_the_output_back_to_the_log() -> None:
         ("run", "recorded"),
         ("data", "recorded"),
         ("code", "recorded"),
-        ("environment", "verified"),
+        ("environment", "recorded"),
         ("log", "verified"),
     ]
     assert shown.broken == ()
@@ -143,7 +145,12 @@ def test_the_facts_below_the_links() -> None:
 @pytest.mark.parametrize(
     ("changes", "kind", "state", "why"),
     [
-        ({"output": OutputFacts(name="t", release=None)}, "output", "broken", "Signoff did not write it"),
+        (
+            {"output": OutputFacts(name="t", release=None, data=None, logged=None)},
+            "output",
+            "broken",
+            "Signoff did not write it",
+        ),
         ({"alias": ("churn@prod", 2, 1)}, "alias", "broken", "released is version 1"),
         ({"alias": ("churn@prod", None, 1)}, "alias", "broken", "moved by hand"),
         ({"alias": ("churn@prod", 1, None)}, "alias", "broken", "released is nothing"),
@@ -182,7 +189,10 @@ def test_a_commit_that_disagrees_with_the_ledger_is_broken(field: str) -> None:
         {**commit_of(desk), field: "other"},
         {k: v for k, v in commit_of(desk).items() if k != field},
     ):
-        facts = replace(found(desk), output=OutputFacts(name="t", release=said))
+        facts = replace(
+            found(desk),
+            output=OutputFacts(name="t", release=said, data=digest("rows"), logged=digest("rows")),
+        )
         assert broken(traced(desk, facts)) == ["output"]
 
 
@@ -190,8 +200,32 @@ def test_an_output_whose_input_is_not_told_still_verifies() -> None:
     desk = released_desk()
     said = {**commit_of(desk), "input": None}
     assert link(
-        traced(desk, replace(found(desk), output=OutputFacts(name="t", release=said))), "output"
+        traced(
+            desk,
+            replace(
+                found(desk),
+                output=OutputFacts(name="t", release=said, data=digest("rows"), logged=digest("rows")),
+            ),
+        ),
+        "output",
     ) == Link(kind="output", name="t", state="verified")
+
+
+@pytest.mark.parametrize(
+    ("data", "logged", "state"),
+    [
+        (digest("rows"), digest("rows"), "verified"),
+        (digest("rows"), None, "recorded"),
+        (digest("other rows"), digest("rows"), "broken"),
+        (None, digest("rows"), "broken"),
+    ],
+)
+def test_rows_are_vouched_for_by_the_log_alone(
+    data: Digest | None, logged: Digest | None, state: str
+) -> None:
+    desk = released_desk()
+    output = OutputFacts(name="t", release=commit_of(desk), data=data, logged=logged)
+    assert link(traced(desk, replace(found(desk), output=output)), "output").state == state
 
 
 def test_what_was_not_asked_through_is_not_shown() -> None:

@@ -184,6 +184,11 @@ OF_A_USE_CASE: list[tuple[Part, Part, list[str]]] = [
         ["changed: experiment churn/weekly belongs to it now"],
     ),
     (
+        {"experiment": ["churn", "churn/weekly"]},
+        {"experiment": ["churn/weekly", "churn"]},
+        ["changed: order of experiments: churn/weekly, churn instead of churn, churn/weekly"],
+    ),
+    (
         {},
         {"batch": {"output": "out"}},
         ["changed: scores a table given per run into out instead of no batch"],
@@ -200,6 +205,13 @@ OF_A_USE_CASE: list[tuple[Part, Part, list[str]]] = [
         [
             "tighter: prod needs 1 x platform-owner instead of 0",
             "looser: prod needs 0 x reviewer instead of 1",
+        ],
+    ),
+    (
+        {"environments": {"prod": {"approvals": {"reviewer": 1, "platform-owner": 1}}}},
+        {"environments": {"prod": {"approvals": {"platform-owner": 1, "reviewer": 1}}}},
+        [
+            "changed: order of approvals for prod: platform-owner, reviewer instead of reviewer, platform-owner"
         ],
     ),
     (
@@ -287,6 +299,14 @@ def test_which_digests_change() -> None:
     assert (approvals.rules_changed, approvals.environments) == (False, ("prod",))
     (owner,) = diff_standards(plain, load(owner="eva@shop.example")).use_cases
     assert (owner.state, owner.rules_changed, owner.environments) == ("changed", False, ())
+
+
+def test_another_path_to_production_is_told() -> None:
+    rules = load().use_cases["churn"]
+    turned = replace(rules, environments=dict(reversed(list(rules.environments.items()))))
+    assert said(standard_of(rules), standard_of(turned)) == [
+        "changed: order of the path to production: prod, test, dev instead of dev, test, prod"
+    ]
 
 
 def test_a_use_case_that_comes_or_goes() -> None:

@@ -178,7 +178,7 @@ class SqlLedger:
                 raise no_ledger(self.where)
             head, frontier = _read_head(session)
             log = session.rows("SELECT idx, entry, leaf, use_case FROM signoff_log ORDER BY idx")
-            statements = session.rows("SELECT id, envelope FROM signoff_statement ORDER BY seq")
+            statements = session.rows("SELECT id, envelope, use_case FROM signoff_statement ORDER BY seq")
         return StoredLedger(
             rows=tuple(
                 LogRow(index=index, entry=_bytes(entry), leaf=_bytes(leaf), use_case=use_case)
@@ -186,7 +186,9 @@ class SqlLedger:
             ),
             head=head,
             frontier=frontier,
-            statements=tuple(StatementRow(id=name, envelope=text) for name, text in statements),
+            statements=tuple(
+                StatementRow(id=name, envelope=text, use_case=about) for name, text, about in statements
+            ),
         )
 
     @contextmanager

@@ -180,6 +180,7 @@ def _record(
             "version": found.release.version,
             "output": commit.path.name,
             "output_version": commit.version,
+            "output_data": None if commit.data is None else str(commit.data),
             "rows": rows,
         }
     entry = Entry(

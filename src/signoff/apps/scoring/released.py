@@ -51,7 +51,7 @@ def released_model(
         StoreError: the registry, the ledger or the files cannot be reached.
         EvidenceError: a statement is malformed.
     """
-    history = history_of(workspace, rules.name)
+    history = history_of(workspace, rules.name, audited=True)
     found = _verified(workspace, rules, environment, history)
     if isinstance(found, tuple):
         yield found

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from signoff.apps.verbs.recording import allowed_entry, history_of, signed, write
 from signoff.apps.workspace import Actor, Workspace, now, private_copy, recorded_failure, run_model
 from signoff.conformance.boundary import use_case_of
-from signoff.errors import DataError, EvidenceError, StoreError, UsageError
+from signoff.errors import DataError, EvidenceError, ModelError, StoreError, UsageError
 from signoff.evidence.ledger import Entry
 from signoff.evidence.statement import Statement, Subject
 from signoff.gate.decide import decide
@@ -18,6 +18,7 @@ from signoff.gate.model import GateContext, GateDecision, ModelRef, Predictions
 from signoff.gate.render import render_markdown
 from signoff.record.digest import Digest
 from signoff.record.run import RunRecord
+from signoff.release.chain import verify_release
 from signoff.release.history import History
 from signoff.standard.metrics import METRICS, task_of
 from signoff.standard.model import UseCaseRules
@@ -158,6 +159,12 @@ def _baseline(
     if released is None:
         yield None
         return
+    wrong = verify_release(history, released.statement, people=workspace.people())
+    if wrong:
+        raise EvidenceError(
+            f"the release of the production model is not good: {'; '.join(r.message for r in wrong)}",
+            hint=f"signoff status {rules.name}; candidates are compared with a good release only",
+        )
     record = workspace.reader().version(rules.registered_model, released.version)
     if record is None:
         raise EvidenceError(
@@ -187,6 +194,12 @@ def _predict(
     from signoff.adapters.tables import label_pair
     from signoff.release.schema import schema_gaps
 
+    if rules.gate.recipe.label in model.inputs.names:
+        raise ModelError(
+            f"the model asks for the label {rules.gate.recipe.label!r} as an input",
+            where=str(model.mlmodel.get("model_id") or "model"),
+            hint="train on features only; the signature names the columns that the model is given",
+        )
     gaps = schema_gaps(model.inputs, table.schema)
     if gaps:
         raise DataError(

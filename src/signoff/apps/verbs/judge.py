@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from signoff.apps.verbs.authors import authors_of
+from signoff.apps.verbs.gate import baseline_environment
 from signoff.apps.verbs.propose import newest_judgement
 from signoff.apps.verbs.recording import allowed_entry, history_of, record_refusal, signed, write
 from signoff.apps.verbs.reference import VersionReference
@@ -21,7 +22,9 @@ from signoff.release.approval import (
     decide_approval,
     decide_rejection,
 )
+from signoff.release.history import decision_of
 from signoff.release.model import Reason, ReleaseDecision
+from signoff.release.proposal import Judged, gate_refusals
 from signoff.standard.model import UseCaseRules
 
 _DAY = re.compile(r"20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])\Z")
@@ -66,7 +69,7 @@ def approve(
         proposal=subject.proposal,
         ticked=ticked,
     )
-    decision = _with_unchanged_bytes(decision, subject)
+    decision = _with_what_stands_in_the_way(_with_unchanged_bytes(decision, subject), subject)
     proposed = None if subject.proposal is None else subject.proposal.statement.subject("decision")
     if not decision.allowed or subject.proposal is None or proposed is None:
         return _refused(workspace, decision, actor, subject)
@@ -262,6 +265,27 @@ def _with_unchanged_bytes(decision: ReleaseDecision, subject: VersionSubject) ->
         fix="find out who changed them; nothing can be approved until a new run is proposed",
     )
     return replace(decision, reasons=(*decision.reasons, changed))
+
+
+def _with_what_stands_in_the_way(decision: ReleaseDecision, subject: VersionSubject) -> ReleaseDecision:
+    """Remark what a promotion would refuse now: an approval of it may be for nothing."""
+    named = None if subject.proposal is None else subject.proposal.statement.subject("decision")
+    found = None if named is None else subject.history.by_id(named)
+    released = subject.history.release(baseline_environment(subject.rules))
+    own = released is not None and released.version == subject.record.version
+    if found is None or own or not decision.allowed:
+        return decision
+    refusals = gate_refusals(
+        subject.rules,
+        run_id=subject.record.run_id or "RUN",
+        judged=Judged(signed=found, decision=decision_of(found)),
+        data=None,
+        baseline=None if released is None else released.model,
+        waived={},
+    )
+    moved_on = (reason for reason in refusals if reason.code.startswith("gate-"))
+    remarks = [f"a promotion would be refused now: {reason.message}" for reason in moved_on]
+    return replace(decision, remarks=(*decision.remarks, *remarks))
 
 
 def _refused(workspace: Workspace, decision: ReleaseDecision, actor: Actor, subject: VersionSubject) -> Said:

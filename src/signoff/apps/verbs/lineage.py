@@ -120,8 +120,31 @@ def _of_output(workspace: Workspace, target: str, table_version: int | None) -> 
         environment=str(said.get("environment", "")),
         release=release,
         alias=None,
-        output=OutputFacts(name=f"{target} version {commit.version}", release=commit.release),
+        output=OutputFacts(
+            name=f"{target} version {commit.version}",
+            release=commit.release,
+            data=commit.data,
+            logged=_logged_data(workspace, rules, commit),
+        ),
     )
+
+
+def _logged_data(workspace: Workspace, rules: UseCaseRules, commit: OutputCommit) -> Digest | None:
+    """The digest of the data files that the audit log has for this version of the table."""
+    said = commit.release or {}
+    found: Digest | None = None
+    for logged in workspace.ledger().entries(use_case=rules.name):
+        entry = logged.entry
+        if (
+            entry.action == "predict"
+            and entry.outcome == "allowed"
+            and entry.statement == said.get("release")
+            and entry.detail.get("output") == commit.path.name
+            and entry.detail.get("output_version") == commit.version
+        ):
+            data = entry.detail.get("output_data")
+            found = Digest.parse(data) if isinstance(data, str) else None
+    return found
 
 
 def _use_case_of_output(workspace: Workspace, commit: OutputCommit) -> UseCaseRules:

@@ -8,15 +8,32 @@ from signoff.errors import StoreError
 from signoff.evidence.dsse import Envelope, sign_statement
 from signoff.evidence.ledger import Entry, LedgerWriter
 from signoff.evidence.statement import Statement
+from signoff.evidence.verify import SIGNED_WITH
 from signoff.record.digest import Digest, Json
-from signoff.release.history import History, read_history
+from signoff.release.history import History
+from signoff.release.logged import logged_history, refuse_changed_log
 from signoff.release.model import ReleaseDecision
 
 
-def history_of(workspace: Workspace, use_case: str) -> History:
-    """The use case's statements with their signatures checked; empty without a ledger."""
-    envelopes = workspace.ledger().find(use_case=use_case)
-    return read_history(use_case, envelopes, workspace.people().roster)
+def history_of(workspace: Workspace, use_case: str, *, audited: bool = False) -> History:
+    """The use case's statements as the audit log tells them; empty without a ledger.
+
+    Args:
+        workspace: for ledger and roster.
+        use_case: its name.
+        audited: hold the whole log against the heads that people signed first, as every use of a model and
+            every promotion does. A rollback does not wait for it.
+
+    Raises:
+        EvidenceError: a statement that the log names is missing or changed, or the log itself is.
+    """
+    ledger, roster = workspace.ledger(), workspace.people().roster
+    if ledger.head().size == 0:
+        return History(statements=())
+    stored = ledger.stored()
+    if audited:
+        refuse_changed_log(stored, roster)
+    return logged_history(use_case, stored, roster)
 
 
 def signed(statement: Statement, actor: Actor) -> Envelope:
@@ -58,8 +75,21 @@ def allowed_entry(
     statement: Digest,
     at: str,
     detail: Mapping[str, Json],
+    signs: bool = True,
 ) -> Entry:
-    """The entry of a transition that happened."""
+    """The entry of a transition that happened.
+
+    Args:
+        action: the verb.
+        actor: who did it.
+        use_case: its name.
+        subject: what it was about.
+        statement: the statement it brought, or an earlier one that it rests on.
+        at: ISO time, UTC.
+        detail: further facts.
+        signs: whether the actor signed that statement now.
+    """
+    key: dict[str, Json] = {SIGNED_WITH: actor.key.fingerprint} if signs and actor.key is not None else {}
     return Entry(
         at=at,
         actor=actor.name,
@@ -69,7 +99,7 @@ def allowed_entry(
         subject=subject,
         statement=str(statement),
         reasons=(),
-        detail=detail,
+        detail={**detail, **key},
     )
 
 

@@ -74,7 +74,7 @@ def promote(
         SignoffError: it could not be decided, or the alias could not be moved; then nothing changed.
     """
     require_key(actor)
-    subject = version_subject(workspace, reference)
+    subject = version_subject(workspace, reference, tried=True)
     rules = workspace.environment(subject.rules, environment)
     current = subject.history.release(environment)
     standing = _standing(workspace, subject, current, actor)
@@ -224,6 +224,7 @@ def _point_again(
         statement=top.id,
         at=now(),
         detail={"alias_pointed_at": pointed, "version": current.version},
+        signs=False,
     )
     _move(
         workspace,
@@ -409,6 +410,7 @@ def _complete_rollback(
         statement=rollback.id,
         at=now(),
         detail={"completed": True, "version": current.version},
+        signs=False,
     )
     _move(
         workspace,

@@ -1,12 +1,13 @@
 """A registered version as a command finds it: registry record, bytes, history and authors together."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from signoff.apps.verbs.authors import authors_of
 from signoff.apps.verbs.recording import history_of
 from signoff.apps.verbs.reference import VersionReference
 from signoff.apps.workspace import Workspace, private_copy
-from signoff.errors import StoreError
+from signoff.errors import DataError, ModelError, StoreError
 from signoff.evidence.ledger import LogHead
 from signoff.record.model_version import ModelVersionRecord
 from signoff.record.schema import SchemaRecord
@@ -15,6 +16,9 @@ from signoff.release.model import Signed
 from signoff.release.promotion import Candidate
 from signoff.release.schema import schema_gaps
 from signoff.standard.model import UseCaseRules
+
+if TYPE_CHECKING:
+    from signoff.adapters.model_folder import ModelFolder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,8 +44,19 @@ class VersionSubject:
     proposal: Signed | None
 
 
-def version_subject(workspace: Workspace, reference: VersionReference) -> VersionSubject:
+ROWS_TRIED = 20
+
+
+def version_subject(
+    workspace: Workspace, reference: VersionReference, *, tried: bool = False
+) -> VersionSubject:
     """Read a version and hash its files.
+
+    Args:
+        workspace: the team's workspace.
+        reference: the version.
+        tried: also score the first rows of the deployment's input, where its schema fits; for this the
+            history is held against the audited log, as before any use of a model.
 
     Raises:
         UsageError: the name is no use case.
@@ -50,7 +65,7 @@ def version_subject(workspace: Workspace, reference: VersionReference) -> Versio
     """
     rules = workspace.use_case(reference.name)
     head = workspace.ledger().head()
-    history = history_of(workspace, rules.name)
+    history = history_of(workspace, rules.name, audited=tried)
     record = workspace.reader().version(rules.registered_model, reference.version)
     if record is None:
         known = ", ".join(v.ref for v in workspace.reader().versions(rules.registered_model)[:5])
@@ -62,12 +77,14 @@ def version_subject(workspace: Workspace, reference: VersionReference) -> Versio
     proposal = history.proposal(reference.version)
     with private_copy(workspace, record.uri) as folder:
         digest, inputs = folder.digest, folder.inputs
+        gaps = _input_gaps(workspace, rules, inputs)
+        proposed = None if proposal is None else proposal.statement.subject("model")
+        if tried and not gaps and digest == proposed:
+            gaps = _tried(workspace, rules, folder)
     authors = frozenset(proposal.signers) if proposal is not None else frozenset()
     if record.run_id is not None:
         authors = authors_of(workspace, workspace.reader().run(record.run_id), proposal=proposal)
-    candidate = Candidate(
-        version=record, model=digest, authors=authors, input_gaps=_input_gaps(workspace, rules, inputs)
-    )
+    candidate = Candidate(version=record, model=digest, authors=authors, input_gaps=gaps)
     return VersionSubject(
         rules=rules,
         record=record,
@@ -88,3 +105,19 @@ def _input_gaps(workspace: Workspace, rules: UseCaseRules, inputs: SchemaRecord)
     keys = [key for key in rules.batch.keys if key not in offered.names]
     missing = tuple(f"key column {key!r} is missing" for key in keys)
     return (*schema_gaps(inputs, offered), *missing)
+
+
+def _tried(workspace: Workspace, rules: UseCaseRules, folder: "ModelFolder") -> tuple[str, ...]:
+    """What goes wrong when the first rows of the deployment's input are scored."""
+    if rules.batch is None or rules.batch.input is None:
+        return ()
+    from signoff.adapters.model_folder import open_model
+    from signoff.adapters.tables import read_table
+    from signoff.apps.scoring.batch import answers
+
+    rows = read_table(workspace.path(rules.batch.input)).frame.head(ROWS_TRIED)
+    try:
+        answers(open_model(folder, pickle=rules.gate.pickle), rows, inputs=folder.inputs, rules=rules)
+    except (DataError, ModelError) as error:
+        return (f"its first {len(rows)} rows cannot be scored: {error.what}",)
+    return ()

@@ -1,0 +1,51 @@
+"""A team at each station of the path, built once per module and copied for each test."""
+
+from pathlib import Path
+
+import pytest
+from team import CONTEXT, Team, copy_team, make_team, signoff
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Team:
+    """Two runs, logged and committed; nothing judged yet."""
+    return make_team(tmp_path_factory.mktemp("made") / "repo")
+
+
+@pytest.fixture(scope="module")
+def proposed_once(made: Team, tmp_path_factory: pytest.TempPathFactory) -> Team:
+    """The good run has passed its gate and is proposed as tumours/1."""
+    team = copy_team(made, tmp_path_factory.mktemp("proposed") / "team")
+    assert signoff(team, "gate", team.good).code == 0
+    assert signoff(team, "propose", team.good, *CONTEXT, key="ana").code == 0
+    return team
+
+
+@pytest.fixture(scope="module")
+def released_once(proposed_once: Team, tmp_path_factory: pytest.TempPathFactory) -> Team:
+    """tumours/1 is approved and released in prod."""
+    team = copy_team(proposed_once, tmp_path_factory.mktemp("released") / "team")
+    assert signoff(team, "approve", "tumours/1", key="ben").code == 0
+    assert signoff(team, "promote", "tumours/1", key="cleo").code == 0
+    return team
+
+
+@pytest.fixture
+def fresh(made: Team, tmp_path: Path) -> Team:
+    return copy_team(made, tmp_path / "team")
+
+
+@pytest.fixture
+def proposed(proposed_once: Team, tmp_path: Path) -> Team:
+    return copy_team(proposed_once, tmp_path / "team")
+
+
+@pytest.fixture
+def approved(proposed: Team) -> Team:
+    assert signoff(proposed, "approve", "tumours/1", key="ben").code == 0
+    return proposed
+
+
+@pytest.fixture
+def released(released_once: Team, tmp_path: Path) -> Team:
+    return copy_team(released_once, tmp_path / "team")
