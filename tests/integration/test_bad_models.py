@@ -79,7 +79,7 @@ def odd(odd_once: tuple[Team, dict[str, str]], tmp_path: Path) -> tuple[Team, di
         ("no signature", ["the model has no signature", "infer_signature"]),
         ("no model", ["the run logged no model", "log_model"]),
         ("two models", ["the run logged 2 models: model0, model1", "one model per run"]),
-        ("pickled", ["model.pkl", "runs code when it is loaded", "skops", "pickle: allowed"]),
+        ("pickled", ["model.pkl", "may run code", "skops", "pickle: allowed"]),
         ("code", ["brings code of its own", "own.py"]),
         ("untrusted", ["types that are not trusted", "copy.copy"]),
         ("answers NaN", ["NaN"]),
@@ -130,13 +130,29 @@ def _as_lightgbm(folder: Path, pickled: bytes) -> None:
     YAML().dump(document, folder / "MLmodel")
 
 
+def _nested(folder: Path, pickled: bytes) -> None:
+    """What the root's MLmodel names looks harmless; MLflow follows its ``data`` to another MLmodel below."""
+    (folder / "model.pkl").unlink()
+    (folder / "model.lgb").write_text("tree")
+    (folder / "sub").mkdir()
+    (folder / "sub/model.bin").write_bytes(pickled)
+    below = {"model_class": "x.Y", "data": "model.bin", "serialization_format": "cloudpickle"}
+    YAML().dump({"flavors": {"lightgbm": below}}, folder / "sub/MLmodel")
+    document = YAML().load(folder / "MLmodel")
+    document["flavors"] = {
+        "lightgbm": {"data": "model.lgb", "model_class": "lightgbm.basic.Booster"},
+        "python_function": {"model_path": "model.lgb", "data": "sub", "loader_module": "mlflow.lightgbm"},
+    }
+    YAML().dump(document, folder / "MLmodel")
+
+
 def _edit(folder: Path, old: str, new: str) -> None:
     text = (folder / "MLmodel").read_text()
     assert old in text
     (folder / "MLmodel").write_text(text.replace(old, new))
 
 
-@pytest.mark.parametrize("disguise", [_as_sklearn, _named_skops, _as_lightgbm])
+@pytest.mark.parametrize("disguise", [_as_sklearn, _named_skops, _as_lightgbm, _nested])
 def test_a_pickled_payload_never_runs(
     odd: tuple[Team, dict[str, str]], disguise: Callable[[Path, bytes], None], tmp_path: Path
 ) -> None:
@@ -168,7 +184,7 @@ def _link(folder: Path) -> None:
         (lambda f: _edit(f, "flavors:", "flavours:"), ["no known loader"]),
         (lambda f: _edit(f, "python_function:", "python_function: []\n  other:"), ["no known loader"]),
         (lambda f: (f / "model.skops").write_bytes(b"PK\x03\x04"), ["does not load"]),
-        (lambda f: (f / "model.skops").unlink(), ["does not load"]),
+        (lambda f: (f / "model.skops").unlink(), ["is not where the MLmodel file says"]),
         (
             lambda f: _edit(f, "model_path: model.skops", "model_path: ../../etc/model.skops"),
             ["python_function.model_path", "outside of the model's folder", "../../etc/model.skops"],
