@@ -23,6 +23,11 @@ def main(tiers: list[str]) -> int:
         reason = missing(tier)
         start = time.monotonic()
         command = [sys.executable, "-m", "pytest", "-q", str(HERE / tier), "--durations=5"]
+        if tier == "unit":
+            command += [
+                "-n",
+                "2",
+            ]  # nothing is shared; the other tiers start servers and measure nothing twice
         if reason is not None:
             command += ["-m", "not postgres"]
         code = subprocess.call(command, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})

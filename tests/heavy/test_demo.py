@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -59,8 +60,25 @@ def test_what_is_in_production_traces_to_everything_it_rests_on(demo: tuple[Path
         traced = signoff(folder, "lineage", target, "--format", "json")
         assert traced.returncode == 0, traced.stdout
         states = {link["kind"]: link["state"] for link in json.loads(traced.stdout)["links"]}
-        verified = {"release", "version", "model", "gate", "approval", "proposal", "environment", "log"}
+        verified = {"release", "version", "model", "gate", "approval", "proposal", "log"}
         assert {states[kind] for kind in verified} == {"verified"}
+
+
+def test_the_readme_shows_the_refused_gate_as_the_demo_prints_it(demo: tuple[Path, str]) -> None:
+    folder, output = demo
+    refused = next(line.split()[1] for line in output.splitlines() if line.strip().startswith("refused"))
+    logs = (path.read_text() for path in sorted((folder / ".demo/log").iterdir()))
+    printed = next(text for text in logs if f"signoff gate {refused}" in text)
+    readme = (ROOT / "README.md").read_text()
+    block = readme.split("<!-- refused gate: filled from make demo -->")[1].split("```")[1]
+    shown = [line for line in block.splitlines()[2:] if line and not line.startswith("[exit code")]
+    assert len(shown) > 10
+    missing = [line for line in shown if _without_ids(line) not in _without_ids(printed)]
+    assert missing == []
+
+
+def _without_ids(text: str) -> str:
+    return re.sub(r"\b(m-)?[0-9a-f]{8,}\b", "#", text)
 
 
 def test_the_audit_log_verifies(demo: tuple[Path, str]) -> None:

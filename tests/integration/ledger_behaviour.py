@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from signoff.adapters.ledger_sql import SqlLedger, open_ledger
+from signoff.adapters.ledger_sql import SqlLedger
 from signoff.adapters.ledger_sql.address import parse_address
 from signoff.adapters.ledger_sql.connection import write_session
 from signoff.errors import EvidenceError, StoreError
@@ -142,7 +142,7 @@ class LedgerBehaviour:
         assert alarms(ledger) == []
 
     def test_a_database_without_ledger_reads_as_empty_and_is_not_written(self, uri: str) -> None:
-        ledger = open_ledger(uri)
+        ledger = SqlLedger(uri)
         assert not ledger.exists()
         assert ledger.head().size == 0
         assert ledger.entries() == ()
@@ -156,10 +156,10 @@ class LedgerBehaviour:
 
     def test_the_tables_wait_for_mlflow_s_own(self, uri: str) -> None:
         with pytest.raises(StoreError, match="MLflow's own tables are not there yet"):
-            open_ledger(uri, create=True)
-        assert not open_ledger(uri).exists()
+            SqlLedger.create(uri)
+        assert not SqlLedger(uri).exists()
         execute(uri, "CREATE TABLE experiments (experiment_id INTEGER)")
-        assert open_ledger(uri, create=True).exists()
+        assert SqlLedger.create(uri).exists()
 
     def test_migrating_again_changes_nothing(self, ledger: SqlLedger, uri: str) -> None:
         with ledger.transaction() as writer:
@@ -257,7 +257,7 @@ class OneTransactionWithMlflow:
         store.create_registered_model("churn")
         for _ in range(2):
             store.create_model_version("churn", source="/models/churn")
-        ledger = open_ledger(uri, create=True)
+        ledger = SqlLedger.create(uri)
         refuse = False
 
         def record(session: Session) -> None:
@@ -289,7 +289,7 @@ class OneTransactionWithMlflow:
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
         SqlAlchemyStore(uri, "/tmp/artifacts").engine.dispose()  # noqa: S108 - never written
-        ledger = open_ledger(uri, create=True)
+        ledger = SqlLedger.create(uri)
         with ledger.transaction() as writer:
             writer.append(entry(0))
         engine = sqlalchemy.create_engine(uri)

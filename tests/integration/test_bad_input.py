@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from team import STANDARD, Outcome, Team, cancer, copy_team, make_team, signoff
-from untouched import CONTEXT, every_verb, log_of, undecided, untouched
+from team import STANDARD, Outcome, Team, copy_team, make_team, signoff
+from untouched import CONTEXT, every_verb, undecided, untouched
 
 NOBODY = "0" * 32
 Change = Callable[[Any], Any]
@@ -106,109 +106,23 @@ def test_a_roster_with_faults_is_named(released: Team, content: bytes | None, wo
             undecided(signoff(released, *command), *words)
 
 
-# The evaluation table
-
-
-def _nan_labels(frame: Any) -> Any:
-    return frame.assign(benign=frame["benign"].astype(float).where(frame["sample"] > 10))
-
-
-def _twice(frame: Any) -> Any:
-    import pandas as pd
-
-    return pd.concat([frame, frame.head(3)])
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda f: f.drop(columns="benign"), ["column benign", "it has: sample"]),
-        (lambda f: f.drop(columns="size"), ["column size", "it has: sample"]),
-        (lambda f: f.drop(columns=["size", "sample"]), ["columns size, sample"]),
-        (lambda f: f.drop(columns="mean_texture"), ["mean_texture", "does not fit the model"]),
-        (lambda f: f.assign(mean_texture="rough"), ["mean_texture", "does not fit the model"]),
-        (_nan_labels, ["6 of 285 labels", "benign"]),
-        (lambda f: f.assign(benign=1), ["one class", "1"]),
-        (lambda f: f.assign(benign=f["sample"] % 3), ["3 different labels"]),
-        (lambda f: f.assign(benign=[[1]] * len(f)), ["benign"]),
-        (lambda f: f.head(0), ["no rows"]),
-        (_twice, ["3 rows repeat", "sample", "cluster"]),
-        (lambda f: f.assign(sample=f["sample"].where(f["sample"] > 10)), ["no 'sample'"]),
-        (lambda f: f.assign(sample=[[1]] * len(f)), ["sample"]),
-    ],
-)
-def test_an_evaluation_table_that_cannot_be_judged_on(
-    fresh: Team, change: Change, words: Sequence[str]
-) -> None:
-    import pandas as pd
-
-    table = fresh.folder / "eval/table.parquet"
-    change(pd.read_parquet(table)).to_parquet(table, index=False)
+def test_a_role_that_the_standard_does_not_know_is_a_fault_of_the_roster(fresh: Team) -> None:
+    assert "roles: [wizard]" in (fresh.folder / "signoff.roster.yaml").read_text()
     with untouched(fresh):
-        undecided(signoff(fresh, "gate", fresh.good), str(table), *words)
-    assert len(log_of(fresh)) == 1, "the log remembers that it could not be decided"
-
-
-def _removed(table: Path) -> None:
-    table.unlink()
-
-
-def _truncated(table: Path) -> None:
-    table.write_bytes(table.read_bytes()[:1000])
-
-
-def _some_folder(table: Path) -> None:
-    table.unlink()
-    table.mkdir()
-    (table / "x.txt").write_text("no table")
-
-
-def _repeated_column(table: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    read = pq.read_table(table)
-    pq.write_table(read.append_column("benign", pa.array([0] * len(read))), table)
-
-
-@pytest.mark.parametrize(
-    ("spoil", "words"),
-    [
-        (_removed, ["the table is not there", "in the standard"]),
-        (_truncated, ["cannot be read"]),
-        (_some_folder, ["cannot be read"]),
-        (_repeated_column, ["benign"]),
-    ],
-)
-def test_an_evaluation_table_that_cannot_be_read(
-    fresh: Team, spoil: Callable[[Path], None], words: Sequence[str]
-) -> None:
-    table = fresh.folder / "eval/table.parquet"
-    spoil(table)
-    with untouched(fresh):
-        undecided(signoff(fresh, "gate", fresh.good), str(table), *words)
-
-
-@pytest.mark.parametrize("name", ["table.csv", "table.txt", "delta table"])
-def test_kinds_of_evaluation_tables(fresh: Team, name: str) -> None:
-    from deltalake import write_deltalake
-
-    frame = cancer()
-    frame = frame[frame["sample"] % 2 == 0]
-    target = fresh.folder / "eval" / name
-    if name == "delta table":
-        for size in ("large", "small"):  # two files
-            rows = frame[frame["size"] == size]
-            write_deltalake(str(target), rows.reset_index(drop=True), mode="append", partition_by=["size"])
-    else:
-        frame.to_csv(target, index=False)
-    standard = fresh.folder / "signoff.yaml"
-    standard.write_text(standard.read_text().replace("eval/table.parquet", f'"eval/{name}"'))
-    outcome = signoff(fresh, "gate", fresh.good)
-    if name == "table.txt":
-        undecided(outcome, "only .parquet and .csv files and Delta tables are read")
-    else:
-        assert outcome.code == 0, outcome
+        undecided(
+            signoff(fresh, "standard", "check"),
+            "signoff.roster.yaml:16: people.dan@lab.example.roles[0]: the standard knows no role `wizard`",
+            "author, reviewer, platform-owner",
+        )
+    roster = fresh.folder / "signoff.roster.yaml"
+    roster.write_text(roster.read_text().replace("wizard", "reviewr"))
+    undecided(signoff(fresh, "standard", "check"), "1 fault", "did you mean `reviewer`?")
+    roster.write_text(roster.read_text().replace("reviewr", "reviewer"))
+    assert signoff(fresh, "standard", "check").code == 0
+    roster.write_text("people: {")
+    undecided(signoff(fresh, "standard", "check"), "signoff.roster.yaml")
+    roster.unlink()
+    assert signoff(fresh, "standard", "check").code == 0, "it need not be there yet"
 
 
 # The store
@@ -283,6 +197,7 @@ def test_a_store_that_cannot_be_used(made: Team, tmp_path: Path, store: str, nam
         (("propose", "{run}", "--context", "why", "--key", "{ana}"), ["'why' is not FIELD=TEXT"]),
         (("propose", "{run}", "--context", "why=x", "--key", "{ana}"), ["no context field 'why'"]),
         (("gate", "tumors"), ["no use case 'tumors'", "did you mean 'tumours'?"]),
+        (("gate", "123"), ["no use case '123'", "no run id either", "tumours", "32 hex digits"]),
         (("check", "tumors"), ["tumors", "tumours"]),
         (("predict", "tumors"), ["no use case 'tumors'", "did you mean 'tumours'?"]),
         (("status", "zebra"), ["no use case 'zebra'", "it has: tumours, cells"]),
@@ -355,12 +270,18 @@ def _text(key: Path) -> None:
     key.write_text("no key")
 
 
+def _text_that_all_may_read(key: Path) -> None:
+    key.write_text("signoff: 1")
+    key.chmod(0o644)
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
         (None, ["no such key file", "signoff admin keys new"]),
         (Path.mkdir, ["cannot be read"]),
         (_text, ["not an OpenSSH private key", "ssh-keygen"]),
+        (_text_that_all_may_read, ["not an OpenSSH private key", "ssh-keygen"]),
         (_open_to_all, ["other users can read this private key (mode 0644)", "chmod 600"]),
         (_rsa, ["only Ed25519 keys count", "ssh-keygen -t ed25519"]),
         (_public, ["this is a public key", "without .pub"]),
@@ -441,7 +362,7 @@ def _scoring(team: Team, change: Change) -> None:
     ("spoil", "words"),
     [
         (_foreign_files, ["the folder holds other files and no Delta table"]),
-        (_a_file, ["predictions/tumours"]),
+        (_a_file, ["predictions/tumours", "this is a file", "the file was not touched"]),
         (_another_schema, ["a changed schema needs a new output table"]),
         (_nan_input, ["NaN"]),
         (_no_rows, ["the table has no rows"]),

@@ -3,13 +3,14 @@
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from team import STANDARD, Team, cancer, copy_team, inside, log_run, make_team, signoff
+from team import STANDARD, Team, cancer, copy_team, git, inside, log_run, make_team, signoff
 
 CONTEXT = ("--context", "business_context=triage", "--notes", "first")
 
@@ -58,6 +59,57 @@ def test_a_use_case_is_ranked_by_its_primary_metric_and_each_model_is_one_look(t
     assert sorted(d["look"] for d in decisions) == [1, 2, 3]
     again = json.loads(signoff(team, "gate", team.good, "--format", "json").out)
     assert again["look"] <= 3, "judging the same model again is no new look"
+
+
+def test_the_released_run_is_neither_judged_again_nor_ranked(team: Team) -> None:
+    release_first(team)
+    looked = len(decisions_of(team))
+    outcome = signoff(team, "gate", "tumours")
+    assert f"note: run {team.good} is not judged: its model is released in prod" in outcome.err
+    assert f"propose {team.good}" not in outcome.out
+    assert decisions_of(team)[looked:] == [team.weak]
+    alone = signoff(team, "gate", "tumours", "--last", "1")
+    assert decisions_of(team)[looked + 1 :] == [team.weak], alone
+
+
+def test_no_more_runs_are_judged_than_the_table_has_looks_left(team: Team) -> None:
+    edit(team, "looks: 3", "looks: 2")
+    git(team.folder, "commit", "-qam", "Two looks")
+    with inside(team.folder):
+        other = log_run("other")
+    outcome = signoff(team, "gate", "tumours")
+    assert "note: 1 older run is not judged: the evaluation table allows 2 looks in all" in outcome.err
+    assert sorted(decisions_of(team)) == sorted([team.weak, other])
+    order = [line.split()[1] for line in outcome.out.splitlines() if re.match(r"  \d\. ", line)]
+    assert order == ["PASS", "FAIL"]
+    assert "what passed, then inconclusive, then failed; each best first by roc_auc:" in outcome.out
+    again = signoff(team, "gate", "tumours")
+    assert again.code == 0, "what was judged before costs no look"
+    assert set(decisions_of(team)) == {team.weak, other}
+    with inside(team.folder):
+        log_run("other")
+    used_up = signoff(team, "gate", "tumours", "--last", "1")
+    assert used_up.code == 2
+    assert "the 2 looks at the evaluation table are used up" in used_up.err
+
+
+def test_the_same_rows_written_again_are_no_fresh_table(team: Team) -> None:
+    import pandas as pd
+
+    table = team.folder / "eval/table.parquet"
+    assert signoff(team, "gate", team.good).code == 0
+    frame = pd.read_parquet(table)
+    frame.iloc[::-1].to_parquet(table, index=False, compression="gzip")
+    outcome = json.loads(signoff(team, "gate", team.weak, "--format", "json").out)
+    assert outcome["look"] == 2
+
+
+def decisions_of(team: Team) -> list[str]:
+    """The runs judged, in order."""
+    with sqlite3.connect(team.folder / "mlflow.db") as store:
+        entries = [json.loads(row) for (row,) in store.execute("SELECT entry FROM signoff_log ORDER BY idx")]
+    store.close()
+    return [e["subject"].removeprefix("run ") for e in entries if e["action"] == "gate"]
 
 
 def test_a_table_that_was_looked_at_often_enough_passes_nobody(team: Team) -> None:

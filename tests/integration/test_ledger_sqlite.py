@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ledger_behaviour import LedgerBehaviour, OneTransactionWithMlflow, alarms, entry, execute
 
-from signoff.adapters.ledger_sql import SqlLedger, open_ledger
+from signoff.adapters.ledger_sql import SqlLedger
 from signoff.adapters.ledger_sql.connection import Session
 from signoff.errors import EvidenceError, StoreError
 
@@ -65,12 +65,12 @@ def test_killed_writers_lose_nothing_that_was_acknowledged(uri: str) -> None:
 
 
 def test_a_file_that_is_not_there_is_named_and_not_made(tmp_path: Path) -> None:
-    ledger = open_ledger(f"sqlite:///{tmp_path / 'nowhere.db'}")
+    ledger = SqlLedger(f"sqlite:///{tmp_path / 'nowhere.db'}")
     with pytest.raises(StoreError, match="no such database file") as caught:
         ledger.head()
     assert caught.value.where == f"sqlite:///{tmp_path / 'nowhere.db'}"
     with pytest.raises(StoreError, match="no such database file"):
-        open_ledger(f"sqlite:///{tmp_path / 'nowhere.db'}", create=True)
+        SqlLedger.create(f"sqlite:///{tmp_path / 'nowhere.db'}")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -98,7 +98,7 @@ def test_a_ledger_of_its_own_makes_its_file(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.db").write_text("not a database" * 100)
     with pytest.raises(StoreError, match="file is not a database"):
-        open_ledger(f"sqlite:///{tmp_path / 'x.db'}").head()
+        SqlLedger(f"sqlite:///{tmp_path / 'x.db'}").head()
 
 
 def test_a_database_that_stays_locked_is_said_so(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,6 +49,12 @@ def write_predictions(path: Path, frame: Any, *, release: Mapping[str, Any]) -> 
     from deltalake import CommitProperties, DeltaTable, write_deltalake
     from deltalake.exceptions import DeltaError
 
+    if path.exists() and not path.is_dir():
+        raise StoreError(
+            "this is a file; predictions go to a Delta table, which is a folder",
+            where=str(path),
+            hint="name a folder, which is made when it is not there; the file was not touched",
+        )
     if path.exists() and not DeltaTable.is_deltatable(str(path)) and any(path.iterdir()):
         raise StoreError("the folder holds other files and no Delta table", where=str(path))
     try:

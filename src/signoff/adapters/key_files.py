@@ -68,8 +68,6 @@ def load_key(path: Path, passphrase: Passphrase | None = None) -> SigningKey:
     """
     path = path.expanduser()
     data = _read_private(path)
-    if not data.lstrip().startswith(_FIRST_LINE):
-        raise EvidenceError("this is not an OpenSSH private key", where=str(path), hint=_TYPE_HINT)
     private = _decode(data, path, passphrase)
     return SigningKey(public=PublicKey.of(private), _private=private)
 
@@ -106,7 +104,7 @@ def generate_key(path: Path, comment: str) -> SigningKey:
 
 
 def _read_private(path: Path) -> bytes:
-    """The file's bytes, when no other user can read them; mode and bytes come from the same open file."""
+    """A private key file's bytes, when no other user can read them; mode and bytes come from the same open file."""
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -121,14 +119,16 @@ def _read_private(path: Path) -> bytes:
             where=str(path),
             hint="it is usually the file of the same name without .pub",
         )
+    if len(data) > _MAX_KEY_FILE_BYTES:
+        raise EvidenceError("this file is too long for a private key", where=str(path))
+    if not data.lstrip().startswith(_FIRST_LINE):
+        raise EvidenceError("this is not an OpenSSH private key", where=str(path), hint=_TYPE_HINT)
     if stat.S_IMODE(mode) & 0o077:
         raise EvidenceError(
             f"other users can read this private key (mode {stat.S_IMODE(mode):04o})",
             where=str(path),
             hint=f"chmod 600 {path}",
         )
-    if len(data) > _MAX_KEY_FILE_BYTES:
-        raise EvidenceError("this file is too long for a private key", where=str(path))
     return data
 
 

@@ -14,7 +14,10 @@ from signoff.gate.arrays import FloatArray, IntArray, StrArray
 from signoff.gate.model import EvaluationTable
 from signoff.record.digest import Digest, FileDigest, folder_digest
 from signoff.record.schema import ColumnRecord, SchemaRecord
-from signoff.standard.model import EvaluationRecipe
+from signoff.standard.model import EvaluationRecipe, MarginRule
+
+MAX_SLICES = 200
+"""More values of one column are no slices that people judge, and a decision must stay readable."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +73,7 @@ def _read_file(path: Path) -> Table:
     if path.suffix == ".parquet":
         arrow = pq.read_table(path)
     elif path.suffix == ".csv":
-        arrow = pa.Table.from_pandas(pd.read_csv(path), preserve_index=False)
+        arrow = pa.Table.from_pandas(pd.read_csv(path, float_precision="round_trip"), preserve_index=False)
     else:
         raise DataError("only .parquet and .csv files and Delta tables are read", where=str(path))
     with path.open("rb") as file:
@@ -148,21 +151,23 @@ def _type_name(arrow_type: Any) -> str:
 
 
 def evaluation_table(
-    table: Table, recipe: EvaluationRecipe, *, slice_columns: Iterable[str], classes: bool
+    table: Table, recipe: EvaluationRecipe, *, slices: Iterable[MarginRule], classes: bool
 ) -> EvaluationTable:
     """The rows that a gate judges on.
 
     Args:
         table: the table as read.
         recipe: which columns are what.
-        slice_columns: columns that slices are made of.
+        slices: the comparisons that are made per value of a column.
         classes: whether the label is one of two classes; otherwise it is a number.
 
     Raises:
-        DataError: a column is missing, a label is missing or not usable, or rows repeat a key.
+        DataError: a column is missing, a label is missing or not usable, rows repeat a key, or a column has too
+            many values to be a slice each.
     """
     where = str(table.path)
-    columns = list(dict.fromkeys(slice_columns))
+    rules = tuple(slices)
+    columns = list(dict.fromkeys(rule.by for rule in rules if rule.by is not None))
     named = [recipe.label, *columns, *(c for c in (recipe.row_key, recipe.cluster) if c is not None)]
     missing = [name for name in named if name not in table.frame.columns]
     if missing:
@@ -180,10 +185,14 @@ def evaluation_table(
     else:
         truth = _number_label(label, recipe, where)
     _refuse_repeated_keys(table, recipe)
+    values = {name: _as_text(table.frame[name]) for name in columns}
+    for name in columns:
+        if any(rule.by == name and not rule.only for rule in rules):
+            _refuse_too_many(name, values[name], where)
     return EvaluationTable(
         digest=table.digest,
         truth=truth,
-        slices={name: _as_text(table.frame[name]) for name in columns},
+        slices=values,
         clusters=None
         if recipe.cluster is None
         else _codes(table.frame[recipe.cluster], recipe.cluster, where),
@@ -247,6 +256,16 @@ def _refuse_repeated_keys(table: Table, recipe: EvaluationRecipe) -> None:
             f"{repeated} rows repeat a {recipe.row_key!r}: they are not independent",
             where=str(table.path),
             hint=f"keep one row per key, or set `evaluate: {{cluster: {recipe.row_key}}}` in the standard",
+        )
+
+
+def _refuse_too_many(name: str, values: StrArray, where: str) -> None:
+    count = np.unique(values).size
+    if count > MAX_SLICES:
+        raise DataError(
+            f"column {name!r} has {count:,} different values, at most {MAX_SLICES} can be slices",
+            where=where,
+            hint=f"name those to assess, `slices: [{{by: {name}, only: […]}}]`, or slice by a coarser column",
         )
 
 

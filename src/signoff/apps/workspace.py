@@ -5,7 +5,7 @@ import getpass
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +15,7 @@ from signoff.addresses import shown
 from signoff.apps.standard_file import find_standard, read_standard, read_text
 from signoff.conformance.boundary import use_case_of
 from signoff.conformance.ports import RunReader
-from signoff.errors import DataError, EvidenceError, ModelError, StandardError, StoreError, UsageError
+from signoff.errors import ModelError, SignoffError, StoreError, UsageError
 from signoff.evidence.ledger import Entry, Ledger
 from signoff.evidence.roster import parse_roster
 from signoff.record.run import LoggedModelRecord, RunRecord
@@ -324,19 +324,10 @@ def recorded_failure(ledger: Ledger, entry: Entry) -> Iterator[None]:
     """Append the entry when the block ends in an error of ours: what could not be decided is remembered too."""
     try:
         yield
-    except (DataError, ModelError, EvidenceError, StandardError) as error:
-        with ledger.transaction() as writer:
-            writer.append(
-                Entry(
-                    at=entry.at,
-                    actor=entry.actor,
-                    action=entry.action,
-                    outcome="failed",
-                    use_case=entry.use_case,
-                    subject=entry.subject,
-                    statement=None,
-                    reasons=(error.what,),
-                    detail=entry.detail,
-                )
-            )
+    except SignoffError as error:
+        try:
+            with ledger.transaction() as writer:
+                writer.append(replace(entry, outcome="failed", statement=None, reasons=(error.what,)))
+        except SignoffError as unrecorded:  # the first trouble is the one to tell
+            raise error from unrecorded
         raise

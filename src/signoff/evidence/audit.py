@@ -313,7 +313,7 @@ def _statement_findings(stored: StoredLedger, entries: Sequence[Entry]) -> list[
             findings.append(_finding("statement", None, f"statement {row.id}: {error.what}"))
             continue
         about = envelope.statement.predicate.get("use_case")
-        if row.use_case is not None and row.use_case != about:
+        if row.use_case is not None and isinstance(about, str) and row.use_case != about:
             message = f"statement {row.id} about {about} is filed under {row.use_case}"
             findings.append(_finding("statement", None, message))
         if str(envelope.id) != row.id:

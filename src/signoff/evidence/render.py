@@ -31,7 +31,7 @@ def audit_text(report: AuditReport) -> str:
         ),
         "the log is as it was written"
         if report.ok
-        else f"the log was changed: {len(report.findings)} findings",
+        else f"the log was changed: {len(report.findings)} finding{'s' if len(report.findings) != 1 else ''}",
     ]
     return "\n".join(lines)
 

@@ -1,14 +1,16 @@
-"""Which of several qualifying candidates is best, by a metric named beforehand."""
+"""Which of several candidates is best, by verdict and by a metric named beforehand."""
 
 from collections.abc import Sequence
 
 from signoff.errors import UsageError
-from signoff.gate.model import GateDecision
+from signoff.gate.model import GateDecision, Verdict
 from signoff.standard.metrics import METRICS
+
+_VERDICTS: tuple[Verdict, ...] = ("pass", "inconclusive", "fail")
 
 
 def rank(decisions: Sequence[GateDecision], metric: str) -> tuple[GateDecision, ...]:
-    """The decisions that passed, best first by the candidate's overall value of the metric.
+    """Those that passed, then the inconclusive, then the failed: each best first by the candidate's overall value.
 
     Ties go by run id, so that the order never depends on how runs were listed. A candidate whose value is
     not known comes last. The first one's value flatters it: it was chosen for being highest.
@@ -30,12 +32,13 @@ def rank(decisions: Sequence[GateDecision], metric: str) -> tuple[GateDecision, 
         )
     sign = -1.0 if METRICS[metric].higher_is_better else 1.0
 
-    def key(decision: GateDecision) -> tuple[bool, float, str, str]:
+    def key(decision: GateDecision) -> tuple[int, bool, float, str, str]:
         value = primary_value(decision, metric)
         model = decision.context.candidate
-        return value is None, sign * (value or 0.0), model.run_id or "", str(model.digest)
+        place = _VERDICTS.index(decision.verdict)
+        return place, value is None, sign * (value or 0.0), model.run_id or "", str(model.digest)
 
-    return tuple(sorted((d for d in decisions if d.verdict == "pass"), key=key))
+    return tuple(sorted(decisions, key=key))
 
 
 def primary_value(decision: GateDecision, metric: str) -> float | None:

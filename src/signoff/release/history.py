@@ -118,17 +118,27 @@ class History:
             if s.text("environment") == environment and s.number("from_version") == version
         )
 
-    def look(self, *, data: Digest, candidate: Digest, rules: Digest) -> int:
-        """Which look at this table a decision is: 1 for the first pair of model and rules judged on it.
+    def looked(self, *, data: Digest, rows: Digest | None) -> tuple[tuple[Digest | None, Digest | None], ...]:
+        """The different pairs of model and rules judged on a table, in the order of their looks.
 
-        Judging the same model under the same rules again is free; under other rules it is a new look.
+        Args:
+            data: digest of the table's bytes.
+            rows: digest of its rows, which the same rows in another file share; None when not known.
         """
         judged = [
             (signed.statement.subject("model"), signed.statement.subject("rules"))
             for signed in self.of("gate-decision")
             if signed.statement.subject("evaluation-data") == data
+            or (rows is not None and signed.statement.subject("evaluation-rows") == rows)
         ]
-        seen = list(dict.fromkeys(judged))
+        return tuple(dict.fromkeys(judged))
+
+    def look(self, *, data: Digest, candidate: Digest, rules: Digest, rows: Digest | None = None) -> int:
+        """Which look at this table a decision is: 1 for the first pair of model and rules judged on it.
+
+        Judging the same model under the same rules again is free; under other rules it is a new look.
+        """
+        seen = self.looked(data=data, rows=rows)
         pair = (candidate, rules)
         return seen.index(pair) + 1 if pair in seen else len(seen) + 1
 

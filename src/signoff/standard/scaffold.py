@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from signoff.errors import UsageError
 from signoff.standard.metrics import TASKS
 from signoff.standard.names import NAME, OWNER, PROFILES
-from signoff.standard.shape import did_you_mean
+from signoff.standard.shape import closest, did_you_mean
 
 SCHEMA_FILE = ".signoff/schema.json"
 
@@ -62,7 +62,12 @@ def scaffold(profile: str, model_type: str, use_case: str, owner: str) -> str:
     if profile not in PROFILES:
         raise UsageError(f"unknown profile `{profile}`", hint=did_you_mean(profile, PROFILES))
     if model_type not in TASKS:
-        hint = f"this version scores {' and '.join(TASKS)}; other types can be `like` one of them"
+        close = closest(model_type, TASKS)
+        hint = (
+            f"did you mean `{close}`?"
+            if close
+            else f"this version scores {' and '.join(TASKS)}; other types can be `like` one of them"
+        )
         raise UsageError(f"no standard can be begun for model type `{model_type}`", hint=hint)
     if not re.fullmatch(NAME.pattern, use_case):
         raise UsageError(f"`{use_case}` cannot name a use case", hint=NAME.words)

@@ -310,14 +310,21 @@ def _number_fault(value: object, what: About) -> tuple[str, str | None] | None:
     if not math.isfinite(value):
         return f"{value} is not a finite number", None
     if abs(value) > _LARGEST_INTEGER:
-        return f"{value:g} is larger than {_LARGEST_INTEGER:,}", None
+        return f"{_plain_number(value)} is larger than {_LARGEST_INTEGER:,}", None
     problems = (
         (what.at_least is not None and value < what.at_least, "is below", what.at_least),
         (what.above is not None and value <= what.above, "is not above", what.above),
         (what.at_most is not None and value > what.at_most, "is above the limit of", what.at_most),
     )
-    found = next(((words, bound) for broken, words, bound in problems if broken), None)
-    return None if found is None else (f"{value:g} {found[0]} {found[1]:g}", None)
+    for broken, words, bound in problems:
+        if broken and bound is not None:
+            return f"{_plain_number(value)} {words} {_plain_number(bound)}", None
+    return None
+
+
+def _plain_number(value: float) -> str:
+    """As a person would write it: 1,000,000 and 0.05."""
+    return f"{int(value):,}" if value == int(value) and abs(value) < _LARGEST_INTEGER else f"{value}"
 
 
 def _conversion_hint(kinds: tuple[object, ...], value: Json) -> str | None:

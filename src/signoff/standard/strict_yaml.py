@@ -82,6 +82,21 @@ def load_yaml(text: str, file: str) -> YamlDocument:
     Raises:
         StandardError: the text is not YAML, or uses what is refused here; all faults found are listed.
     """
+    document, refused = read_yaml(text, file)
+    if refused:
+        raise StandardError(file, refused)
+    return document
+
+
+def read_yaml(text: str, file: str) -> tuple[YamlDocument, tuple[Fault, ...]]:
+    """Read YAML as far as it can be read: the document, and what in it is refused here.
+
+    With faults the document is good for finding more of them and for nothing else: of a doubled key it holds
+    the last value, and None in place of an alias.
+
+    Raises:
+        StandardError: the text is too long, nested too deeply, or not YAML; all faults found are listed.
+    """
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_BYTES:
         message = f"{size:,} bytes; at most {MAX_BYTES:,} are read"
@@ -90,12 +105,10 @@ def load_yaml(text: str, file: str) -> YamlDocument:
     try:
         value = builder.document()
     except _TooDeepError:
-        pass
+        raise StandardError(file, builder.faults) from None
     except YAMLError as error:
-        builder.faults.append(_syntax_fault(error, text))
-    if builder.faults:
-        raise StandardError(file, builder.faults)
-    return YamlDocument(value=value, lines=builder.lines)
+        raise StandardError(file, [*builder.faults, _syntax_fault(error, text)]) from error
+    return YamlDocument(value=value, lines=builder.lines), tuple(builder.faults)
 
 
 def dotted(path: Path) -> str:

@@ -135,6 +135,7 @@ def test_a_signed_head_is_found_in_the_ledger_s_own_statements() -> None:
     report = audit_ledger(ledger, roster())
     assert [f.problem for f in report.findings] == ["diverged"]
     assert "ana@shop.example signed a log of 3 entries" in audit_text(report)
+    assert audit_text(report).endswith("the log was changed: 1 finding")
 
 
 def test_a_head_that_nobody_known_signed_does_not_count() -> None:

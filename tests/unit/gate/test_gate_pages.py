@@ -136,10 +136,20 @@ def test_a_malformed_decision_is_refused_with_its_place(message: str) -> None:
     assert re.search(message, str(error.value))
 
 
-def test_ranking_keeps_what_passed_best_first_and_ties_by_run() -> None:
-    decisions = [passed("c", 0.80), passed("b", 0.82), passed("a", 0.80), passed("d", None), DECISION]
+def test_what_passed_ranks_first_and_each_verdict_best_first_and_ties_by_run() -> None:
+    failed = [replace(passed(run, value), verdict="fail") for run, value in (("f", 0.90), ("e", 0.95))]
+    undecided = replace(passed("g", 0.99), verdict="inconclusive")
+    decisions = [
+        *failed,
+        undecided,
+        passed("c", 0.80),
+        passed("b", 0.82),
+        passed("a", 0.80),
+        passed("d", None),
+    ]
     for order in (decisions, decisions[::-1]):
-        assert [d.context.candidate.run_id for d in rank(order, "roc_auc")] == ["b", "a", "c", "d"]
+        ranked = [d.context.candidate.run_id for d in rank(order, "roc_auc")]
+        assert ranked == ["b", "a", "c", "d", "g", "e", "f"]
 
 
 def test_a_loss_ranks_the_other_way_and_first_releases_rank_too() -> None:

@@ -198,14 +198,21 @@ class Desk:
     # what people do
 
     def gate(
-        self, model: str = "model 1", *, name: str = "decision", decision: GateDecision | None = None
+        self,
+        model: str = "model 1",
+        *,
+        name: str = "decision",
+        decision: GateDecision | None = None,
+        rows: str | None = None,
     ) -> Digest:
         judged = decision or gate_decision(model)
+        of_rows = () if rows is None else (Subject(name="evaluation-rows", digest=digest(rows)),)
         statement = Statement(
             kind="gate-decision",
             subjects=(
                 Subject(name="model", digest=judged.context.candidate.digest),
                 Subject(name="evaluation-data", digest=judged.data),
+                *of_rows,
                 Subject(name="rules", digest=judged.context.rules),
             ),
             predicate={"use_case": "churn", "at": self.at, "decision": judged.to_json()},

@@ -183,6 +183,21 @@ def test_looks_count_pairs_of_model_and_rules_on_one_table() -> None:
     assert history.look(data=digest("other table"), candidate=digest("a"), rules=RULES.digest) == 1
 
 
+def test_the_same_rows_in_another_file_are_no_new_table() -> None:
+    desk = Desk()
+    desk.gate("a", rows="rows")
+    desk.gate("b")
+    history, table, rows = desk.history, digest("table"), digest("rows")
+    look = history.look(data=digest("another file"), rows=rows, candidate=digest("c"), rules=RULES.digest)
+    assert look == 2, "b was judged before rows were remembered"
+    assert history.look(data=table, rows=rows, candidate=digest("c"), rules=RULES.digest) == 3
+    other = history.look(
+        data=digest("another file"), rows=digest("new"), candidate=digest("c"), rules=RULES.digest
+    )
+    assert other == 1
+    assert history.looked(data=table, rows=None) == tuple((digest(m), RULES.digest) for m in ("a", "b"))
+
+
 def test_decisions_on_a_model_are_read_back() -> None:
     desk = Desk()
     desk.gate("a")

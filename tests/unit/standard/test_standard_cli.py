@@ -75,6 +75,8 @@ def test_a_gitignore_gains_only_what_it_lacks(folder: Path) -> None:
         "/mlruns",
         "mlflow.db",
         "mlflow.db-*",
+        "ledger.db",
+        "ledger.db-*",
         "mlartifacts/",
     ]
 
@@ -87,6 +89,10 @@ def test_a_gitignore_gains_only_what_it_lacks(folder: Path) -> None:
         (
             ("--use-case", "churn", "--owner", "Ana", "--type", "llm-app"),
             "scores classification and regression",
+        ),
+        (
+            ("--use-case", "churn", "--owner", "Ana", "--type", "clasification"),
+            "did you mean `classification`?",
         ),
         (("--use-case", "ana", "--owner", "ana@shop.example"), "named after a person"),
     ],

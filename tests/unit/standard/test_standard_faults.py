@@ -185,3 +185,39 @@ def test_all_faults_are_reported_at_once_in_the_order_of_the_file() -> None:
 def test_an_empty_file_says_how_to_begin() -> None:
     with pytest.raises(StandardError, match="signoff init"):
         load_standard("# nothing yet\n", "signoff.yaml")
+
+
+def test_what_yaml_refuses_hides_no_other_fault() -> None:
+    text = """\
+signoff: 1
+profile: smal
+store: sqlite:///a.db
+store: sqlite:///b.db
+use_cases:
+  churn:
+    owner: &me ana@shop.example
+    type: *me
+    primary: {metric: rocauc, no_worse_than: 0.01}
+"""
+    with pytest.raises(StandardError) as caught:
+        load_standard(text, "signoff.yaml")
+    assert [(fault.line, fault.path) for fault in caught.value.faults] == [
+        (2, "profile"),
+        (4, "store"),
+        (6, "use_cases.churn"),
+        (7, "use_cases.churn.owner"),
+        (8, "use_cases.churn.type"),
+        (9, "use_cases.churn.primary.metric"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("looks", "message"),
+    [
+        (1_000_000, "1,000,000 is above the limit of 10,000"),
+        (10**30, "is larger than"),
+        (0, "0 is below 1"),
+    ],
+)
+def test_numbers_are_said_as_people_write_them(looks: int, message: str) -> None:
+    _expect(faults_of(gate={"looks": looks}), "use_cases.churn.gate.looks", message, None)

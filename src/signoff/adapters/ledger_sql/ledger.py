@@ -198,22 +198,6 @@ class SqlLedger:
             yield session if has_ledger(session) else None
 
 
-def open_ledger(uri: str, *, create: bool = False) -> SqlLedger:
-    """The ledger of a store.
-
-    Args:
-        uri: the database of MLflow's store.
-        create: make the tables when they are missing; for commands that write.
-
-    Raises:
-        StoreError: the database cannot be reached; with ``create``, MLflow's tables are not there.
-    """
-    ledger = SqlLedger(uri)
-    if create and not ledger.exists():
-        return SqlLedger.create(uri)
-    return ledger
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _SqlLedgerWriter:
     """Writes on a session; the head's row is locked first, so that writers queue and no index is given twice."""

@@ -9,6 +9,7 @@ from signoff.apps.cli.options import actor_of, format_option, key_option, show_d
 
 if TYPE_CHECKING:
     from signoff.apps.verbs.gate import Gated
+    from signoff.apps.workspace import Workspace
 
 
 @click.command()
@@ -27,22 +28,27 @@ if TYPE_CHECKING:
 def gate(*, target: str, last: int, key: str | None, form: str, standard: str | None) -> None:
     """Score a run and the production model on the same evaluation rows, and decide.
 
-    With a use case, every conforming run is judged and ranked by the primary metric. Each different
-    candidate is one look at the evaluation table. Exit code 0: pass; 1: fail or inconclusive; 2: could not
-    decide.
+    With a use case, its newest conforming runs are judged and ranked by the primary metric. Each different
+    candidate is one look at the evaluation table: no more are judged than it has looks left. Exit code 0:
+    pass; 1: fail or inconclusive; 2: could not decide.
     """
-    from signoff.apps.verbs.gate import Gated, gate_run, gate_use_case
+    from signoff.apps.verbs.gate import gate_run
+    from signoff.apps.verbs.gate_use_case import candidates, gate_use_case
     from signoff.apps.verbs.reference import RunReference, parse_reference
     from signoff.apps.workspace import open_workspace
     from signoff.gate.render import render_markdown, render_text
 
     workspace = open_workspace(standard)
     actor = actor_of(workspace, key)
-    gated: tuple[Gated, ...]
+    ranked_by = ""
     if isinstance(parse_reference(target), RunReference):
-        gated = (gate_run(workspace, target, actor=actor),)
+        gated: tuple[Gated, ...] = (gate_run(workspace, target, actor=actor),)
     else:
-        gated = gate_use_case(workspace, target, actor=actor, last=last)
+        found = candidates(workspace, _use_case(workspace, target), last=last)
+        for remark in found.remarks:
+            click.echo(f"note: {remark}", err=True)
+        ranked_by = found.rules.gate.primary.metric
+        gated = gate_use_case(workspace, found, actor=actor)
     if form == "json":
         rows = [{"statement": str(g.statement), **g.decision.to_json()} for g in gated]
         click.echo(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2, ensure_ascii=False))
@@ -52,13 +58,26 @@ def gate(*, target: str, last: int, key: str | None, form: str, standard: str | 
         for remark in dict.fromkeys(remark for g in gated for remark in g.remarks):
             click.echo(f"note: {remark}")
         if len(gated) > 1:
-            click.echo(_ranking(gated))
+            click.echo(_ranking(gated, ranked_by))
     if gated[0].decision.verdict != "pass":
         raise SystemExit(1)
 
 
-def _ranking(gated: "tuple[Gated, ...]") -> str:
-    lines = ["", "best first, by the primary metric:"]
+def _use_case(workspace: "Workspace", target: str) -> str:
+    from signoff.errors import UsageError
+
+    try:
+        return workspace.use_case(target).name
+    except UsageError as error:
+        raise UsageError(
+            f"{error.what}, and that is no run id either",
+            where=error.where,
+            hint=f"{error.hint}; a run id has 32 hex digits, as MLflow shows it",
+        ) from error
+
+
+def _ranking(gated: "tuple[Gated, ...]", metric: str) -> str:
+    lines = ["", f"what passed, then inconclusive, then failed; each best first by {metric}:"]
     for place, one in enumerate(gated, start=1):
         lines.append(f"  {place}. {one.decision.verdict.upper():<12} {one.run.run_id}  {one.run.run_name}")
     best = gated[0]

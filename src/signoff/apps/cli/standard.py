@@ -22,11 +22,12 @@ def standard() -> None:
 def check(*, explicit: str | None) -> None:
     """List every fault of the standard.
 
-    Exit code 0: it has none; 2: it has some, each printed with its path, line and a hint.
+    The roster is read too when it is there. Exit code 0: there is no fault; 2: there are some, each printed with its path, line and a hint.
     """
-    from signoff.apps.standard_file import find_standard, read_standard
+    from signoff.apps.standard_file import find_standard
+    from signoff.apps.verbs.standard import check as check_standard
 
-    loaded = read_standard(find_standard(explicit))
+    loaded = check_standard(find_standard(explicit))
     count = len(loaded.use_cases)
     cases = f"{count} use case{'s' if count != 1 else ''}: {', '.join(loaded.use_cases)}"
     click.echo(f"{loaded.path}: valid; version {loaded.version}, profile {loaded.profile}, {cases}")

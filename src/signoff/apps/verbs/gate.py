@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from signoff.apps.verbs.recording import allowed_entry, history_of, signed, write
 from signoff.apps.workspace import Actor, Workspace, now, private_copy, recorded_failure, run_model
-from signoff.conformance.boundary import use_case_of
-from signoff.errors import DataError, EvidenceError, ModelError, StoreError, UsageError
+from signoff.errors import DataError, EvidenceError, ModelError, StoreError
 from signoff.evidence.ledger import Entry
 from signoff.evidence.statement import Statement, Subject
 from signoff.gate.decide import decide
@@ -75,23 +74,23 @@ def gate_run(workspace: Workspace, run_id: str, *, actor: Actor) -> Gated:
     )
     with recorded_failure(ledger, failure):
         history = history_of(workspace, rules.name)
-        decision, remarks = _judge(workspace, rules, run, history)
-    statement = _statement(rules, run, decision, at)
-    envelope = signed(statement, actor)
-    entry = allowed_entry(
-        action="gate",
-        actor=actor,
-        use_case=rules.name,
-        subject=f"run {run_id}",
-        statement=statement.id,
-        at=at,
-        detail={"verdict": decision.verdict, "look": decision.context.look},
-    )
-    if decision.verdict != "pass":
-        wrong = [c for c in decision.checks if c.severity == "block" and c.status != "pass"]
-        entry = replace(entry, outcome="refused", reasons=tuple(f"{c.id}: {c.message}" for c in wrong))
-    with ledger.transaction() as writer:
-        write(writer, envelope, entry, version=None, run_id=run_id)
+        decision, rows, remarks = _judge(workspace, rules, run, history)
+        statement = _statement(rules, run, decision, rows, at)
+        envelope = signed(statement, actor)
+        entry = allowed_entry(
+            action="gate",
+            actor=actor,
+            use_case=rules.name,
+            subject=f"run {run_id}",
+            statement=statement.id,
+            at=at,
+            detail={"verdict": decision.verdict, "look": decision.context.look},
+        )
+        if decision.verdict != "pass":
+            wrong = [c for c in decision.checks if c.severity == "block" and c.status != "pass"]
+            entry = replace(entry, outcome="refused", reasons=tuple(f"{c.id}: {c.message}" for c in wrong))
+        with ledger.transaction() as writer:
+            write(writer, envelope, entry, version=None, run_id=run_id)
     try:
         _write_reports(workspace, run_id, statement.id, decision)
     except StoreError as error:  # the decision stands; its reports can be printed at any time
@@ -101,17 +100,18 @@ def gate_run(workspace: Workspace, run_id: str, *, actor: Actor) -> Gated:
 
 def _judge(
     workspace: Workspace, rules: UseCaseRules, run: RunRecord, history: History
-) -> tuple[GateDecision, tuple[str, ...]]:
+) -> tuple[GateDecision, Digest, tuple[str, ...]]:
+    """The decision, the digest of the rows it was made on, and remarks."""
+    from signoff.adapters.table_rows import refuse_copies, rows_digest
     from signoff.adapters.tables import evaluation_table
 
     kind = task_of(rules.gate.primary.metric)
     table = evaluation_data(workspace, rules)
     evaluation = evaluation_table(
-        table,
-        rules.gate.recipe,
-        slice_columns=[rule.by for rule in rules.gate.slices if rule.by is not None],
-        classes=kind == "classification",
+        table, rules.gate.recipe, slices=rules.gate.slices, classes=kind == "classification"
     )
+    refuse_copies(table.frame, rules.gate.recipe, str(table.path))
+    rows = rows_digest(table.frame)
     logged = run_model(run)
     with ExitStack() as stack:
         candidate = stack.enter_context(private_copy(workspace, logged.uri))
@@ -129,7 +129,7 @@ def _judge(
             rules=rules.digest,
             standard_version=workspace.standard.version,
             standard=workspace.standard.digest,
-            look=history.look(data=table.digest, candidate=candidate.digest, rules=rules.digest),
+            look=history.look(data=table.digest, rows=rows, candidate=candidate.digest, rules=rules.digest),
         )
     decision = decide(
         rules=rules.gate,
@@ -140,7 +140,7 @@ def _judge(
         context=context,
         facts=run_checks(rules.gate, run),
     )
-    return decision, _remarks(workspace, rules, history)
+    return decision, rows, _remarks(workspace, rules, history)
 
 
 def evaluation_data(workspace: Workspace, rules: UseCaseRules) -> "Table":
@@ -240,10 +240,13 @@ def _remarks(workspace: Workspace, rules: UseCaseRules, history: History) -> tup
     return (remark,)
 
 
-def _statement(rules: UseCaseRules, run: RunRecord, decision: GateDecision, at: str) -> Statement:
+def _statement(
+    rules: UseCaseRules, run: RunRecord, decision: GateDecision, rows: Digest, at: str
+) -> Statement:
     subjects = [
         Subject(name="model", digest=decision.context.candidate.digest),
         Subject(name="evaluation-data", digest=decision.data),
+        Subject(name="evaluation-rows", digest=rows),
         Subject(name="rules", digest=rules.digest),
     ]
     if decision.context.baseline is not None:
@@ -260,38 +263,3 @@ def _write_reports(workspace: Workspace, run_id: str, statement: Digest, decisio
     store = workspace.store()
     store.log_text(run_id, f"{name}.md", render_markdown(decision))
     store.log_text(run_id, f"{name}.json", json.dumps(decision.to_json(), indent=2, ensure_ascii=False))
-
-
-def qualifying_runs(workspace: Workspace, use_case: str, *, last: int) -> tuple[RunRecord, ...]:
-    """The newest runs of a use case that conform to its standard."""
-    from signoff.conformance.decide import check_run
-
-    rules = workspace.use_case(use_case)
-    runs = workspace.reader().runs(rules.experiments, last=last)
-    return tuple(
-        run
-        for run in runs
-        if use_case_of(workspace.standard, run.experiment) == rules.name
-        and not any(finding.severity == "block" for finding in check_run(rules, run))
-    )
-
-
-def gate_use_case(workspace: Workspace, use_case: str, *, actor: Actor, last: int) -> tuple[Gated, ...]:
-    """Judge every conforming run of a use case: those that pass first, best first by the primary metric.
-
-    Raises:
-        UsageError: no run conforms.
-    """
-    from signoff.gate.rank import rank
-
-    runs = qualifying_runs(workspace, use_case, last=last)
-    if not runs:
-        raise UsageError(
-            f"none of the last {last} runs of {use_case} conforms to the standard",
-            hint=f"signoff check {use_case}",
-        )
-    gated = {run.run_id: gate_run(workspace, run.run_id, actor=actor) for run in runs}
-    primary = workspace.use_case(use_case).gate.primary.metric
-    best = [d.context.candidate.run_id for d in rank([g.decision for g in gated.values()], primary)]
-    others = [run_id for run_id in gated if run_id not in best]
-    return tuple(gated[run_id] for run_id in (*best, *others) if run_id is not None)

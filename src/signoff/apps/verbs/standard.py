@@ -1,19 +1,22 @@
-"""`signoff standard diff` and `history`: versions of the standard from files and from git, compared."""
+"""`signoff standard check`, `diff` and `history`: the standard with its roster, and its versions compared."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from signoff.adapters.git import file_at, file_log, find_repository, resolve_commit
-from signoff.apps.standard_file import decoded, read_standard, shown
+from signoff.apps.standard_file import decoded, read_standard, read_text, shown
 from signoff.apps.verbs.recording import history_of
 from signoff.apps.workspace import Workspace, open_workspace
-from signoff.errors import SignoffError, StandardError, UsageError
+from signoff.errors import Fault, SignoffError, StandardError, UsageError
+from signoff.evidence.roster import parse_roster, unknown_roles
 from signoff.release.people import People
 from signoff.release.rule_change import touched_by
 from signoff.standard.diff import StandardDiff, Step, diff_standards
 from signoff.standard.load import load_standard
 from signoff.standard.model import Standard
+from signoff.standard.shape import did_you_mean
+from signoff.standard.strict_yaml import dotted, load_yaml
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +45,36 @@ class Past:
 
     steps: tuple[Step, ...]
     skipped: int
+
+
+def check(path: Path) -> Standard:
+    """The standard, when it and the roster that it names have no fault; a roster need not be there yet.
+
+    Raises:
+        StandardError: one of them has faults, such as a person whose role the standard does not know.
+    """
+    loaded = read_standard(path)
+    roster = path.parent / loaded.roster
+    if not roster.is_file():
+        return loaded
+    text, name = read_text(roster), shown(roster)
+    unknown = unknown_roles(parse_roster(text, name), loaded.roles)
+    if unknown:
+        document = load_yaml(text, name)
+        places = [
+            (("people", person.email, "roles", person.roles.index(role)), role) for person, role in unknown
+        ]
+        faults = [
+            Fault(
+                path=dotted(place),
+                line=document.line_of(place),
+                message=f"the standard knows no role `{role}`: it allows nothing",
+                hint=did_you_mean(role, loaded.roles),
+            )
+            for place, role in places
+        ]
+        raise StandardError(name, faults)
+    return loaded
 
 
 def compare(path: Path, *, old: str, new: str | None) -> Compared:
