@@ -1,6 +1,7 @@
 # make demo        the weekly churn example, end to end (Python 3.11, pip, make and git are all it needs)
 # make test        all tiers: unit, integration (real server, PostgreSQL), heavy
 # make unit        the unit tests alone
+# make soak        the laws of the unit tests, tried far longer
 # make lint        ruff, mypy strict, import-linter
 # make bench NAME=churn_story
 # make docs        run the examples of README and docs
@@ -14,7 +15,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit integration heavy lint bench docs lock clean
+.PHONY: help demo test unit integration heavy soak lint bench docs lock clean
 
 help:
 	@sed -n 's/^# \(make.*\)/  \1/p' Makefile
@@ -42,6 +43,9 @@ test: $(VENV)/dev.stamp
 
 unit integration heavy: $(VENV)/dev.stamp
 	@$(BIN)/python tests/tiers.py $@
+
+soak: $(VENV)/dev.stamp
+	@SIGNOFF_TEST_PROFILE=soak $(BIN)/python -m pytest -q -n 2 --timeout 3600 tests/unit
 
 lint: $(VENV)/dev.stamp
 	@echo "== ruff"; $(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
