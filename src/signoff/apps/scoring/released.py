@@ -64,7 +64,7 @@ def released_model(
                     code="model-bytes-changed",
                     message=f"the files of {record.ref} changed since the release (released"
                     f" {release.model.short}, now {folder.digest.short})",
-                    fix=f"signoff rollback {rules.name} --env {environment.name} --reason …, and find out who"
+                    fix=f"signoff rollback {rules.name} --env {environment.name} --reason '…', and find out who"
                     " changed them",
                 ),
             )
@@ -114,7 +114,7 @@ def _verified(
                 message=f"{rules.registered_model}/{release.version} is"
                 f" {'gone from the registry' if record is None else f'now of run {record.run_id}'},"
                 f" the release is about run {run_id}",
-                fix=f"signoff rollback {rules.name} --env {environment.name} --reason …",
+                fix=f"signoff rollback {rules.name} --env {environment.name} --reason '…'",
             )
         )
     if reasons or record is None:

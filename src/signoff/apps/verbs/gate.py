@@ -176,7 +176,8 @@ def _baseline(
             raise EvidenceError(
                 f"the files of production model {record.ref} changed since its release"
                 f" (released {released.model.short}, now {folder.digest.short})",
-                hint=f"signoff rollback {rules.name} --env {baseline_environment(rules)}, and find out who changed them",
+                hint=f"find out who changed them; signoff rollback {rules.name}"
+                f" --env {baseline_environment(rules)} --reason '…' returns to the last good release",
             )
         yield ModelRef(digest=folder.digest, name=record.ref, run_id=record.run_id), folder
 
