@@ -217,7 +217,7 @@ def _point_again(
     if moved.already or dry_run or kept is None:
         return moved
     entry = allowed_entry(
-        action="promote",
+        action=decision.transition,
         actor=actor,
         use_case=rules.name,
         subject=decision.subject,
@@ -396,34 +396,15 @@ def _complete_rollback(
         history=history,
         people=workspace.people(),
     )
-    moved = Moved(decision=decision, alias=environment.alias, before=pointed, after=current.version)
-    rollback = current.rollback
-    kept = None if rollback is None else workspace.ledger().get(rollback.id)
-    if not decision.allowed or rollback is None or kept is None:
+    if not decision.allowed:
         record_refusal(workspace, decision, actor=actor, use_case=rules.name)
-        return moved
-    entry = allowed_entry(
-        action="rollback",
-        actor=actor,
-        use_case=rules.name,
-        subject=f"{rules.registered_model}/{current.version} back to {environment.name}",
-        statement=rollback.id,
-        at=now(),
-        detail={"completed": True, "version": current.version},
-        signs=False,
+        return Moved(decision=decision, alias=environment.alias, before=pointed, after=current.version)
+    moved = _point_again(
+        workspace, rules, environment, current, decision=decision, actor=actor, size=size, dry_run=False
     )
-    _move(
-        workspace,
-        rules,
-        environment,
-        version=current.version,
-        run_id=current.statement.text("run_id"),
-        envelope=kept,
-        entry=entry,
-        expected=size,
-    )
-    _mirror_rollback(workspace, rules, environment, to=current.version, left=rollback.number("from_version"))
-    return replace(moved, statement=rollback.id)
+    left = None if current.rollback is None else current.rollback.number("from_version")
+    _mirror_rollback(workspace, rules, environment, to=current.version, left=left)
+    return moved
 
 
 def _mirror_rollback(
