@@ -10,38 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from team import STANDARD, Outcome, Team, copy_team, make_team, signoff
+from team import STANDARD, Outcome, Team, copy_team, signoff
 from untouched import CONTEXT, every_verb, undecided, untouched
 
 NOBODY = "0" * 32
 Change = Callable[[Any], Any]
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Team:
-    """Two runs, logged and committed; nothing judged yet."""
-    return make_team(tmp_path_factory.mktemp("made") / "repo")
-
-
-@pytest.fixture(scope="module")
-def released_once(made: Team, tmp_path_factory: pytest.TempPathFactory) -> Team:
-    """tumours/1 is approved and released in prod."""
-    team = copy_team(made, tmp_path_factory.mktemp("released") / "team")
-    assert signoff(team, "gate", team.good).code == 0
-    assert signoff(team, "propose", team.good, *CONTEXT, key="ana").code == 0
-    assert signoff(team, "approve", "tumours/1", key="ben").code == 0
-    assert signoff(team, "promote", "tumours/1", key="cleo").code == 0
-    return team
-
-
-@pytest.fixture
-def fresh(made: Team, tmp_path: Path) -> Team:
-    return copy_team(made, tmp_path / "team")
-
-
-@pytest.fixture
-def released(released_once: Team, tmp_path: Path) -> Team:
-    return copy_team(released_once, tmp_path / "team")
 
 
 # The standard and the roster

@@ -10,19 +10,8 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
-from team import Team, cancer, copy_team, inside, log_run, make_team, signoff
+from team import Team, cancer, copy_team, inside, log_run, signoff
 from untouched import undecided, untouched
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Team:
-    """Two runs, logged and committed; nothing judged yet."""
-    return make_team(tmp_path_factory.mktemp("made") / "repo")
-
-
-@pytest.fixture
-def fresh(made: Team, tmp_path: Path) -> Team:
-    return copy_team(made, tmp_path / "team")
 
 
 @pytest.fixture(scope="module")

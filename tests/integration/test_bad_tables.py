@@ -5,21 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from team import Team, cancer, copy_team, make_team, signoff
+from team import Team, cancer, signoff
 from untouched import log_of, undecided, untouched
 
 Change = Callable[[Any], Any]
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Team:
-    """Two runs, logged and committed; nothing judged yet."""
-    return make_team(tmp_path_factory.mktemp("made") / "repo")
-
-
-@pytest.fixture
-def fresh(made: Team, tmp_path: Path) -> Team:
-    return copy_team(made, tmp_path / "team")
 
 
 def _nan_labels(frame: Any) -> Any:

@@ -15,11 +15,6 @@ from team import STANDARD, Team, cancer, copy_team, git, inside, log_run, make_t
 CONTEXT = ("--context", "business_context=triage", "--notes", "first")
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Team:
-    return make_team(tmp_path_factory.mktemp("gate") / "repo")
-
-
 @pytest.fixture
 def team(made: Team, tmp_path: Path) -> Team:
     return copy_team(made, tmp_path / "team")

@@ -16,17 +16,18 @@ def status(*, use_case: str | None, form: str, standard: str | None) -> None:
 
     Model files are not hashed here; `signoff lineage` and every use of a model do that.
     """
-    from signoff.apps.verbs.recording import history_of
+    from signoff.apps.verbs.recording import histories_of
     from signoff.apps.workspace import open_workspace
     from signoff.release.overview import overview, render_text
 
     workspace = open_workspace(standard)
     people, reader = workspace.people(), workspace.reader()
     chosen = [workspace.use_case(use_case)] if use_case else list(workspace.standard.use_cases.values())
+    histories = histories_of(workspace, [rules.name for rules in chosen])
     rows = tuple(
         overview(
             rules,
-            history=history_of(workspace, rules.name),
+            history=histories[rules.name],
             aliases={
                 name: reader.alias(rules.registered_model, environment.alias)
                 for name, environment in rules.environments.items()

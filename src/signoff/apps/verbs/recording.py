@@ -1,6 +1,6 @@
 """Writing a decision down: the statement, its signature and the audit entry in one transaction."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from signoff.apps.workspace import Actor, Workspace, now
@@ -27,13 +27,20 @@ def history_of(workspace: Workspace, use_case: str, *, audited: bool = False) ->
     Raises:
         EvidenceError: a statement that the log names is missing or changed, or the log itself is.
     """
+    return histories_of(workspace, (use_case,), audited=audited)[use_case]
+
+
+def histories_of(
+    workspace: Workspace, use_cases: Iterable[str], *, audited: bool = False
+) -> Mapping[str, History]:
+    """The histories of several use cases from one reading of the ledger; see `history_of`."""
     ledger, roster = workspace.ledger(), workspace.people().roster
     if ledger.head().size == 0:
-        return History(statements=())
+        return {name: History(statements=()) for name in use_cases}
     stored = ledger.stored()
     if audited:
         refuse_changed_log(stored, roster)
-    return logged_history(use_case, stored, roster)
+    return {name: logged_history(name, stored, roster) for name in use_cases}
 
 
 def signed(statement: Statement, actor: Actor) -> Envelope:
