@@ -358,8 +358,8 @@ SECTIONS: dict[str, tuple[type[Section], ...]] = {
     "slices": (schema.SliceSection,),
     "thresholds": (schema.ThresholdSection,),
     "gate": (schema.GateSection,),
-    "batch": (schema.BatchSection,),
-    "Environments": (schema.EnvironmentSection,),
+    "batch": (schema_deployment.BatchSection,),
+    "Environments": (schema_deployment.EnvironmentSection,),
     "Roles": (schema.RoleSection,),
     "What runs must carry": (schema.RequireSection, schema.RequirementSection),
     "Model types of your own": (schema.ModelTypeSection,),
@@ -380,7 +380,7 @@ def test_the_reference_says_of_each_key_what_the_schema_says(title: str) -> None
 REQUIREMENTS = {
     "Baseline, of every run": defaults.baseline(),
     "With `window: true`": defaults.window(),
-    **{f"Model type {name}": defaults.model_type(name) for name in SHIPPED_TYPES},
+    **{f"Model type {name}": defaults.model_type(name).requires for name in SHIPPED_TYPES},
 }
 
 

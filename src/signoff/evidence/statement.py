@@ -17,6 +17,11 @@ StatementKind = Literal[
     "waiver",
     "release",
     "rollback",
+    "arrival",
+    "canary",
+    "rollout",
+    "load-test",
+    "trigger",
 ]
 KINDS: tuple[StatementKind, ...] = get_args(StatementKind)
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"

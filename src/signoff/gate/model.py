@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from signoff.record.digest import Digest, Json
@@ -51,11 +51,13 @@ class Predictions:
         decision: shape (rows,), float64: the predicted class as 1.0 / 0.0 with the model's own threshold;
             None for regression.
         latency_ms: shape (requests,): time of single-row predictions; None when not measured.
+        values: per metric of kind ``value`` one value per list or question, shape (rows,) each.
     """
 
     score: FloatArray | None
     decision: FloatArray | None
     latency_ms: FloatArray | None = None
+    values: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,7 +1,7 @@
 """The rows that count: truth and both models' answers, checked before anything is measured."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -9,9 +9,9 @@ from signoff.errors import DataError, UsageError
 from signoff.gate.arrays import FloatArray, IntArray
 from signoff.gate.metrics import BoolArray, require_finite
 from signoff.gate.model import EvaluationTable, Predictions
-from signoff.standard.metrics import METRICS, Metric, metrics_for
+from signoff.standard.metrics import METRICS, Metric, Task, metrics_for
 
-ModelKind: TypeAlias = Literal["classification", "regression"]
+ModelKind: TypeAlias = Task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

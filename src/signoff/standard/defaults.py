@@ -12,9 +12,10 @@ from typing import Literal, TypeVar
 
 from signoff.errors import StandardError
 from signoff.record.digest import Json
+from signoff.standard.metrics import Task
 from signoff.standard.model import TRANSITIONS, Kind, Requirement, Severity
 from signoff.standard.names import PROFILES
-from signoff.standard.schema import EnvironmentSection
+from signoff.standard.schema_deployment import EnvironmentSection
 from signoff.standard.shape import About, Faults, Section, SectionReader, about
 from signoff.standard.strict_yaml import YamlDocument
 
@@ -61,6 +62,14 @@ class RequirementFile(Section):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ModelType(Section):
+    """A data file of a model type."""
+
+    task: Task = field(metadata=about(About("What its models answer.", noun="task")))
+    requires: tuple[ShippedRequirement, ...] = field(metadata=about(About("The requirements.")))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Profile(Section):
     """A profile."""
 
@@ -94,9 +103,9 @@ def window() -> tuple[ShippedRequirement, ...]:
 
 
 @cache
-def model_type(name: str) -> tuple[ShippedRequirement, ...]:
-    """What runs of a shipped model type must carry in addition."""
-    return _read(RequirementFile, f"data/types/{name}.toml").requires
+def model_type(name: str) -> ModelType:
+    """A shipped model type: how it is scored, and what its runs must carry in addition."""
+    return _read(ModelType, f"data/types/{name}.toml")
 
 
 def accepted_names(kind: Kind, name: str, further: tuple[str, ...]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 from signoff.addresses import shown
 from signoff.record.code import CommitRecord
 from signoff.record.digest import Digest, Json
+from signoff.standard.deployment import BatchRules
 from signoff.standard.diff_gate import gate_changes
 from signoff.standard.diff_words import (
     Change,
@@ -22,7 +23,6 @@ from signoff.standard.diff_words import (
     tighter,
 )
 from signoff.standard.model import (
-    BatchRules,
     EnvironmentRules,
     Requirement,
     Standard,

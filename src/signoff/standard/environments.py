@@ -6,7 +6,7 @@ from typing import Literal
 
 from signoff.standard import defaults
 from signoff.standard.model import ApprovalRule, EnvironmentRules, Transition
-from signoff.standard.schema import EnvironmentSection
+from signoff.standard.schema_deployment import EnvironmentSection
 from signoff.standard.shape import Faults, did_you_mean
 from signoff.standard.strict_yaml import Path
 
@@ -32,24 +32,19 @@ class _Merged:
     after: str | None = None
     checklist: tuple[str, ...] = ()
     rollback_plan: bool = False
+    server: str | None = None
+    direct: Literal["refused", "allowed"] = "refused"
+    monitoring: bool = False
+    load_test: bool = False
+    reevaluate_days: int | None = None
     written: dict[str, Path] = field(default_factory=dict)
 
     def lay_over(self, section: EnvironmentSection, path: Path | None) -> None:
         """Take every key that the section gives; ``path`` is where, or None for the profile's own."""
-        if section.alias is not None:
-            self.alias = section.alias
-        if section.approvals is not None:
-            self.approvals = section.approvals
-        if section.self_approval is not None:
-            self.self_approval = section.self_approval
-        if section.after is not None:
-            self.after = section.after
-        if section.checklist is not None:
-            self.checklist = section.checklist
-        if section.rollback_plan is not None:
-            self.rollback_plan = section.rollback_plan
+        given = [key.name for key in fields(section) if getattr(section, key.name) is not None]
+        for key in given:
+            setattr(self, key, getattr(section, key))
         if path is not None:
-            given = [key.name for key in fields(section) if getattr(section, key.name) is not None]
             self.written.update({key: (*path, key) for key in given})
 
     def frozen(self) -> EnvironmentRules:
@@ -62,6 +57,11 @@ class _Merged:
             after=self.after,
             checklist=self.checklist,
             rollback_plan=self.rollback_plan,
+            server=self.server,
+            direct=self.direct,
+            monitoring=self.monitoring,
+            load_test=self.load_test,
+            reevaluate_days=self.reevaluate_days,
         )
 
 
@@ -90,6 +90,7 @@ def resolve_environments(
         _check_roles(environment, roles, faults)
         _check_not_weaker(environment, profile, faults)
     _check_aliases(merged, faults)
+    _check_servers(merged, faults)
     return {name: merged[name].frozen() for name in _in_path_order(merged, faults)}
 
 
@@ -136,15 +137,33 @@ def _check_not_weaker(environment: _Merged, profile: str, faults: Faults) -> Non
         )
     if shipped.rollback_plan and not environment.rollback_plan:
         faults.add(written["rollback_plan"], f"{environment.name} needs a rollback plan", hint)
+    for key, words in (("monitoring", "a monitor"), ("load_test", "a load test")):
+        if getattr(shipped, key) and not getattr(environment, key):
+            faults.add(written[key], f"{environment.name} needs {words}", hint)
+    if shipped.reevaluate_days is not None and (environment.reevaluate_days or 0) > shipped.reevaluate_days:
+        message = f"re-evaluation every {shipped.reevaluate_days} days or sooner is needed"
+        faults.add(written["reevaluate_days"], message, hint)
     if shipped.checklist and not environment.checklist:
         faults.add(written["checklist"], f"{environment.name} needs a checklist", hint)
+
+
+def _check_servers(merged: Mapping[str, _Merged], faults: Faults) -> None:
+    """Between servers there is a path: straight from where people experiment only when the team says so."""
+    for environment in merged.values():
+        if environment.server is None or environment.after is not None or environment.direct == "allowed":
+            continue
+        faults.add(
+            environment.written["server"],
+            f"{environment.name} has a server of its own and comes after no other environment",
+            "write after: test, or direct: allowed",
+        )
 
 
 def _check_aliases(merged: Mapping[str, _Merged], faults: Faults) -> None:
     seen: dict[str, _Merged] = {}
     for environment in merged.values():
         other = seen.setdefault(environment.alias, environment)
-        if other is environment:
+        if other is environment or other.server != environment.server:
             continue
         path = environment.written.get("alias") or other.written.get("alias") or ("environments",)
         message = f"{other.name} and {environment.name} share the alias `{environment.alias}`"

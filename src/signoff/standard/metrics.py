@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Task = Literal["classification", "regression"]
-TASKS: tuple[Task, ...] = ("classification", "regression")
+Task = Literal["classification", "regression", "multiclass", "ranking", "assistant"]
+TASKS: tuple[Task, ...] = ("classification", "regression", "multiclass", "ranking", "assistant")
+"""What models answer: one of two classes, a number, one of many classes, an order within each list of rows, or
+an answer to a question with the passages that it rests on. Each shipped model type is scored as one of them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,8 +18,9 @@ class Metric:
         name: as a standard writes it.
         tasks: the tasks it measures.
         higher_is_better: its direction.
-        kind: ``score``: of scores or predicted values; ``decision``: of decided classes; ``latency``: of
-            the time that single-row predictions take, in milliseconds.
+        kind: ``score``: of scores or predicted values; ``decision``: of decided classes; ``value``: the mean of
+            one value per list or question; ``latency``: of the time that single-row predictions take, in
+            milliseconds.
         paired: whether candidate and baseline can be compared on the same rows with an interval, so that
             margins and slices may name it; otherwise it serves absolute thresholds only.
         unit_range: whether its values lie between 0 and 1.
@@ -27,21 +30,45 @@ class Metric:
     name: str
     tasks: tuple[Task, ...]
     higher_is_better: bool
-    kind: Literal["score", "decision", "latency"]
+    kind: Literal["score", "decision", "value", "latency"]
     paired: bool
     unit_range: bool
     logged_as: tuple[str, ...]
 
 
 def _classification(name: str, kind: Literal["score", "decision"], *logged_as: str) -> Metric:
-    lower = name in {"log_loss", "brier"}
     return Metric(
         name=name,
-        tasks=("classification",),
-        higher_is_better=not lower,
+        tasks=("classification", "multiclass") if name == "accuracy" else ("classification",),
+        higher_is_better=name not in {"log_loss", "brier"},
         kind=kind,
         paired=name != "average_precision",
         unit_range=name != "log_loss",
+        logged_as=(name, *logged_as),
+    )
+
+
+def _multiclass(name: str, *logged_as: str) -> Metric:
+    return Metric(
+        name=name,
+        tasks=("multiclass",),
+        higher_is_better=True,
+        kind="decision",
+        paired=True,
+        unit_range=True,
+        logged_as=(name, *logged_as),
+    )
+
+
+def _value(name: str, tasks: tuple[Task, ...], *logged_as: str) -> Metric:
+    cost = name == "cost_per_request"
+    return Metric(
+        name=name,
+        tasks=tasks,
+        higher_is_better=not cost,
+        kind="value",
+        paired=True,
+        unit_range=not cost,
         logged_as=(name, *logged_as),
     )
 
@@ -87,6 +114,15 @@ METRICS: Mapping[str, Metric] = {
         _regression("rmse", "*rmse*", "*root_mean_squared_error*"),
         _regression("mse", "*_mse*", "mse_*", "*mean_squared_error*"),
         _regression("r2", "*r2*", "*r2_score*"),
+        _multiclass("macro_f1", "*macro_f1*", "*f1_macro*", "*macro*f1*"),
+        _value("ndcg", ("ranking", "assistant"), "*ndcg*"),
+        _value("mrr", ("ranking", "assistant"), "*mrr*", "*reciprocal_rank*"),
+        _value("recall_at_k", ("ranking", "assistant"), "*recall*", "*hit_rate*"),
+        _value("precision_at_k", ("ranking", "assistant"), "*precision*"),
+        _value("groundedness", ("assistant",), "*grounded*", "*faithful*"),
+        _value("answer_quality", ("assistant",), "*quality*", "*correctness*"),
+        _value("abstention", ("assistant",), "*abstention*", "*abstain*"),
+        _value("cost_per_request", ("assistant",), "*cost*"),
         _latency("latency_p95_ms", "*latency*p95*", "*p95*latency*"),
         _latency("latency_p99_ms", "*latency*p99*", "*p99*latency*"),
     )
@@ -97,11 +133,3 @@ METRICS: Mapping[str, Metric] = {
 def metrics_for(task: str, *, paired: bool) -> tuple[str, ...]:
     """Names of the metrics of a task; with ``paired`` only those that margins may name."""
     return tuple(m.name for m in METRICS.values() if task in m.tasks and (m.paired or not paired))
-
-
-def task_of(primary: str) -> Task:
-    """The task that a paired metric measures: each belongs to exactly one.
-
-    A use case of a type that the team added is scored as the task of its primary metric.
-    """
-    return METRICS[primary].tasks[0]

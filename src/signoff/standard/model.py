@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from signoff.record.digest import Digest, Json
+from signoff.standard.deployment import BatchRules, MonitorRules, ServingRules
+from signoff.standard.metrics import Task
 
 Transition = Literal["propose", "note", "approve", "reject", "waive", "promote", "rollback"]
 TRANSITIONS: tuple[Transition, ...] = (
@@ -78,6 +80,9 @@ class EvaluationRecipe:
         cluster: column of which equal values are not independent (rows of one customer); None when rows are.
         score: column of a model's output table that holds the score; None: the only or conventional one.
         threshold: decision threshold for models that return scores only; models that decide use their own.
+        group: column of which equal values are one list to be ranked, such as a user; None unless ranking.
+        k: length at which lists of results are cut off.
+        naive: column with the naive forecast that a first release must beat; None without one.
     """
 
     data: str
@@ -87,6 +92,9 @@ class EvaluationRecipe:
     cluster: str | None
     score: str | None
     threshold: float
+    group: str | None = None
+    k: int = 10
+    naive: str | None = None
 
     def to_json(self) -> Json:
         """All fields, for the rules' digest."""
@@ -98,6 +106,9 @@ class EvaluationRecipe:
             "cluster": self.cluster,
             "score": self.score,
             "threshold": self.threshold,
+            "group": self.group,
+            "k": self.k,
+            "naive": self.naive,
         }
 
 
@@ -154,6 +165,7 @@ class GateRules:
     """What a run must show to become a candidate.
 
     Attributes:
+        task: what is predicted, and so how answers are read and measured.
         recipe: the evaluation data.
         primary: the comparison that ranks candidates and guards the release.
         slices: comparisons per slice.
@@ -163,8 +175,10 @@ class GateRules:
         documented_data: whether training data must be logged with source and digest, and features described.
         reproducible: whether a clean commit, parameters and the frozen environment are required.
         pickle: whether models in pickle formats may be loaded at all.
+        labels: ``stable``: the classes and their order must be the production model's and the logged label map's.
     """
 
+    task: Task
     recipe: EvaluationRecipe
     primary: MarginRule
     slices: tuple[MarginRule, ...]
@@ -174,10 +188,12 @@ class GateRules:
     documented_data: bool
     reproducible: bool
     pickle: Literal["refused", "allowed"]
+    labels: Literal["stable", "any"] = "any"
 
     def to_json(self) -> Json:
         """All fields, for the rules' digest."""
         return {
+            "task": self.task,
             "recipe": self.recipe.to_json(),
             "primary": self.primary.to_json(),
             "slices": [rule.to_json() for rule in self.slices],
@@ -187,6 +203,7 @@ class GateRules:
             "documented_data": self.documented_data,
             "reproducible": self.reproducible,
             "pickle": self.pickle,
+            "labels": self.labels,
         }
 
 
@@ -210,6 +227,11 @@ class EnvironmentRules:
         after: the environment in which this very version must have been released before; None for none.
         checklist: items that an approver must tick; part of the signed approval.
         rollback_plan: whether the proposal must name one.
+        server: MLflow tracking URI of an environment with a server of its own; None: the standard's store.
+        direct: whether a version may come here from another server without the environment before it.
+        monitoring: whether at least one monitor must watch what is released here.
+        load_test: whether an endpoint's latency and throughput must have been measured at its stated load.
+        reevaluate_days: after so many days a release is due for re-evaluation; None for never.
     """
 
     name: str
@@ -219,9 +241,14 @@ class EnvironmentRules:
     after: str | None
     checklist: tuple[str, ...]
     rollback_plan: bool
+    server: str | None = None
+    direct: Literal["refused", "allowed"] = "refused"
+    monitoring: bool = False
+    load_test: bool = False
+    reevaluate_days: int | None = None
 
     def to_json(self) -> Json:
-        """All fields, for the rules' digest."""
+        """All fields but the server's address, for the rules' digest: a server may move."""
         return {
             "name": self.name,
             "alias": self.alias,
@@ -230,22 +257,11 @@ class EnvironmentRules:
             "after": self.after,
             "checklist": list(self.checklist),
             "rollback_plan": self.rollback_plan,
+            "direct": self.direct,
+            "monitoring": self.monitoring,
+            "load_test": self.load_test,
+            "reevaluate_days": self.reevaluate_days,
         }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BatchRules:
-    """A batch deployment.
-
-    Attributes:
-        input: table to score: Parquet, CSV or Delta, relative to the standard's folder; None: given per run.
-        output: Delta table that predictions go to, relative to the standard's folder.
-        keys: columns copied from the input to the output.
-    """
-
-    input: str | None
-    output: str
-    keys: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -265,6 +281,9 @@ class UseCaseRules:
         notes: fields of context that a proposal must fill, such as business_context.
         environments: by name, in the order of the path to production.
         batch: its batch deployment; None without one.
+        serving: its real-time deployment; None without one.
+        monitors: what is watched in production, and what follows when it leaves its bounds.
+        retrain: command that trains a new candidate, run in the standard's folder; None without one.
     """
 
     name: str
@@ -278,6 +297,9 @@ class UseCaseRules:
     notes: tuple[str, ...]
     environments: Mapping[str, EnvironmentRules]
     batch: BatchRules | None
+    serving: ServingRules | None = None
+    monitors: tuple[MonitorRules, ...] = ()
+    retrain: str | None = None
 
     def to_json(self) -> Json:
         """What judges a candidate, for `digest`; environments are left to `environment_digest`."""
@@ -298,9 +320,15 @@ class UseCaseRules:
         return Digest.of_json(self.to_json())
 
     def environment_digest(self, environment: str) -> Digest:
-        """Digest of these rules and of the environment's: approvals and releases name it."""
-        rules = self.environments[environment]
-        return Digest.of_json({"use_case": self.to_json(), "environment": rules.to_json()})
+        """Digest of these rules, the environment's and the deployment's: approvals and releases name it."""
+        return Digest.of_json(
+            {
+                "use_case": self.to_json(),
+                "environment": self.environments[environment].to_json(),
+                "serving": None if self.serving is None else self.serving.to_json(),
+                "monitors": [monitor.to_json() for monitor in self.monitors],
+            }
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -69,7 +69,7 @@ def _shipped(document: StandardDocument, use_case: UseCaseSection) -> Iterator[R
     shipped_type = use_case.type if own_type is None else own_type.like
     sources: Iterable[tuple[str, tuple[defaults.ShippedRequirement, ...]]] = (
         ("baseline", defaults.baseline()),
-        (f"type {shipped_type}", defaults.model_type(shipped_type)),
+        (f"type {shipped_type}", defaults.model_type(shipped_type).requires),
     )
     for origin, requirements in sources:
         for requirement in requirements:

@@ -9,8 +9,8 @@ from signoff.record.digest import Digest
 from signoff.standard import defaults
 from signoff.standard.checks import check_model_types, check_use_case, check_use_cases
 from signoff.standard.environments import Layer, resolve_environments
+from signoff.standard.metrics import Task
 from signoff.standard.model import (
-    BatchRules,
     EvaluationRecipe,
     GateRules,
     MarginRule,
@@ -20,8 +20,8 @@ from signoff.standard.model import (
     UseCaseRules,
 )
 from signoff.standard.requirements import resolve_requirements
+from signoff.standard.resolve_deployment import resolve_batch, resolve_monitors, resolve_serving
 from signoff.standard.schema import (
-    BatchSection,
     EvaluateSection,
     GateSection,
     PrimarySection,
@@ -33,6 +33,7 @@ from signoff.standard.shape import Faults
 from signoff.standard.strict_yaml import Path
 
 _DEFAULT_THRESHOLD = 0.5
+_DEFAULT_K = 10
 _SEPARATORS = re.compile(r"[\\/]")
 
 
@@ -100,16 +101,25 @@ def _use_case(
         registered_model=section.registered_model or name,
         run_name=section.run_name,
         requirements=resolve_requirements(document, section, path, faults, file=file),
-        gate=_gate(section),
+        gate=_gate(section, _task(document, section)),
         notes=tuple(dict.fromkeys((*profile_notes, *section.notes))),
         environments=resolve_environments(document.profile, layers, roles, faults),
-        batch=None if section.batch is None else _batch(section.batch),
+        batch=resolve_batch(section.batch),
+        serving=resolve_serving(section.serving, (*path, "serving"), faults),
+        monitors=resolve_monitors(section, (*path, "monitors"), faults),
+        retrain=section.retrain,
     )
 
 
-def _gate(section: UseCaseSection) -> GateRules:
+def _task(document: StandardDocument, section: UseCaseSection) -> Task:
+    own = document.model_types.get(section.type)
+    return defaults.model_type(section.type if own is None else own.like).task
+
+
+def _gate(section: UseCaseSection, task: Task) -> GateRules:
     gate = section.gate or GateSection()
     return GateRules(
+        task=task,
         recipe=_recipe(section.evaluate),
         primary=_margin(section.primary),
         slices=tuple(_margin(rule) for rule in section.slices),
@@ -122,6 +132,7 @@ def _gate(section: UseCaseSection) -> GateRules:
         documented_data=gate.documented_data,
         reproducible=gate.reproducible,
         pickle=gate.pickle,
+        labels=gate.labels or ("stable" if task == "multiclass" else "any"),
     )
 
 
@@ -134,6 +145,9 @@ def _recipe(section: EvaluateSection) -> EvaluationRecipe:
         cluster=section.cluster,
         score=section.score,
         threshold=_DEFAULT_THRESHOLD if section.threshold is None else section.threshold,
+        group=section.group,
+        k=_DEFAULT_K if section.k is None else section.k,
+        naive=section.naive,
     )
 
 
@@ -148,7 +162,3 @@ def _margin(section: PrimarySection | SliceSection) -> MarginRule:
     if isinstance(section, PrimarySection):
         return rule
     return replace(rule, by=section.by, only=section.only, inconclusive=section.inconclusive)
-
-
-def _batch(section: BatchSection) -> BatchRules:
-    return BatchRules(input=section.input, output=section.output, keys=section.keys)

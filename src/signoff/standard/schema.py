@@ -11,7 +11,6 @@ from typing import ClassVar, Literal
 from signoff.standard.metrics import METRICS
 from signoff.standard.model import TRANSITIONS, Kind, Severity
 from signoff.standard.names import (
-    ALIAS,
     EXPERIMENT,
     FIELD,
     NAME,
@@ -19,6 +18,13 @@ from signoff.standard.names import (
     REGISTERED_MODEL,
     ROSTER_FILE,
     SHIPPED_TYPES,
+)
+from signoff.standard.schema_deployment import (
+    MONITORS,
+    BatchSection,
+    EnvironmentSection,
+    MonitorSection,
+    ServingSection,
 )
 from signoff.standard.shape import About, Section, about
 
@@ -98,58 +104,6 @@ class RoleSection(Section):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EnvironmentSection(Section):
-    """What a release into an environment needs; each key given replaces the profile's value."""
-
-    alias: str | None = field(
-        default=None,
-        metadata=about(
-            About(
-                "Registry alias that says what is released there. Default: the environment's name.",
-                noun="alias",
-                form=ALIAS,
-            )
-        ),
-    )
-    approvals: Mapping[str, int] | None = field(
-        default=None,
-        metadata=about(
-            About(
-                "How many different people of which role must approve, such as {reviewer: 1}.",
-                at_least=1,
-                key_choices=("reviewer", "platform-owner"),
-            )
-        ),
-    )
-    self_approval: Literal["refused", "recorded"] | None = field(
-        default=None,
-        metadata=about(
-            About(
-                "Whether an author's own approval counts: refused, or recorded and shown everywhere "
-                "(profile small only).",
-                noun="setting",
-            )
-        ),
-    )
-    after: str | None = field(
-        default=None,
-        metadata=about(
-            About(
-                "Environment in which the same version must have been released before.",
-                noun="environment",
-                suggestions=("dev", "test"),
-            )
-        ),
-    )
-    checklist: tuple[str, ...] | None = field(
-        default=None, metadata=about(About("Items that an approver must tick; part of the signed approval."))
-    )
-    rollback_plan: bool | None = field(
-        default=None, metadata=about(About("Whether a proposal must name a rollback plan."))
-    )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class ModelTypeSection(Section):
     """A model type of the team's own."""
 
@@ -207,6 +161,18 @@ class EvaluateSection(Section):
                 at_most=1.0,
             )
         ),
+    )
+    group: str | None = field(
+        default=None,
+        metadata=about(About("Column of which equal values are one list to be ranked, such as a user.")),
+    )
+    k: int | None = field(
+        default=None,
+        metadata=about(About("Length at which lists of results are cut off. Default 10.", at_least=1)),
+    )
+    naive: str | None = field(
+        default=None,
+        metadata=about(About("Column with the naive forecast that a first release must beat.")),
     )
 
 
@@ -306,24 +272,15 @@ class GateSection(Section):
         ),
     )
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BatchSection(Section):
-    """A batch deployment."""
-
-    output: str = field(
-        metadata=about(About("Delta table that predictions go to, relative to the standard's folder."))
-    )
-    input: str | None = field(
+    labels: Literal["stable", "any"] | None = field(
         default=None,
         metadata=about(
             About(
-                "Table to score: Parquet, CSV or Delta, relative to the standard's folder. Default: given per run."
+                "Whether the classes and their order must be the production model's and the logged label map's. "
+                "Default stable for text-classification, else any.",
+                noun="setting",
             )
         ),
-    )
-    keys: tuple[str, ...] = field(
-        default=(), metadata=about(About("Columns copied from the input to the output."))
     )
 
 
@@ -419,6 +376,16 @@ class UseCaseSection(Section):
         default_factory=dict, metadata=about(_ENVIRONMENTS)
     )
     batch: BatchSection | None = field(default=None, metadata=about(About("Its batch deployment.")))
+    serving: ServingSection | None = field(default=None, metadata=about(About("Its real-time deployment.")))
+    monitors: Mapping[str, MonitorSection] = field(default_factory=dict, metadata=about(MONITORS))
+    retrain: str | None = field(
+        default=None,
+        metadata=about(
+            About(
+                "Command that trains a new candidate, run in the standard's folder when a monitor asks for it."
+            )
+        ),
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -67,6 +67,7 @@ def rules() -> UseCaseRules:
             _ask("dataset", "training"),
         ),
         gate=GateRules(
+            task="classification",
             recipe=EvaluationRecipe(
                 data="eval.parquet",
                 label="churned",

@@ -7,6 +7,7 @@ from signoff.gate.decide import decide
 from signoff.gate.model import CheckResult, EvaluationTable, GateContext, GateDecision, ModelRef, Predictions
 from signoff.gate.rows import ModelKind, Rows
 from signoff.record.digest import Digest
+from signoff.standard.metrics import METRICS
 from signoff.standard.model import EvaluationRecipe, GateRules, MarginRule, Mode, Severity, ThresholdRule
 
 
@@ -53,6 +54,7 @@ def gate_rules(
         threshold=0.5,
     )
     return GateRules(
+        task=METRICS[primary.metric].tasks[0],
         recipe=recipe,
         primary=primary,
         slices=slices,

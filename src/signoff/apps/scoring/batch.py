@@ -16,8 +16,8 @@ from signoff.record.digest import Json
 from signoff.record.schema import SchemaRecord
 from signoff.release.model import Reason
 from signoff.release.schema import schema_gaps
-from signoff.standard.metrics import task_of
-from signoff.standard.model import BatchRules, UseCaseRules
+from signoff.standard.deployment import BatchRules
+from signoff.standard.model import UseCaseRules
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,7 +134,7 @@ def answers(model: Model, frame: Any, *, inputs: SchemaRecord, rules: UseCaseRul
         raise DataError(f"the rows lack the model's input columns {', '.join(missing)}")
     rows = model_input(frame, inputs)
     recipe = rules.gate.recipe
-    if task_of(rules.gate.primary.metric) == "classification":
+    if rules.gate.task == "classification":
         predictions = classify(model, rows, recipe=recipe, labels=None)
     else:
         predictions = regress(model, rows, recipe=recipe)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from signoff.apps.verbs.recording import allowed_entry, history_of, signed, write
 from signoff.apps.workspace import Actor, Workspace, now, private_copy, recorded_failure, run_model
@@ -19,7 +19,7 @@ from signoff.record.digest import Digest
 from signoff.record.run import RunRecord
 from signoff.release.chain import verify_release
 from signoff.release.history import History
-from signoff.standard.metrics import METRICS, task_of
+from signoff.standard.metrics import METRICS, Task
 from signoff.standard.model import UseCaseRules
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _judge(
     from signoff.adapters.table_rows import refuse_copies, rows_digest
     from signoff.adapters.tables import evaluation_table
 
-    kind = task_of(rules.gate.primary.metric)
+    kind = rules.gate.task
     table = evaluation_data(workspace, rules)
     evaluation = evaluation_table(
         table, rules.gate.recipe, slices=rules.gate.slices, classes=kind == "classification"
@@ -187,7 +187,7 @@ def _predict(
     table: "Table",
     rules: UseCaseRules,
     *,
-    kind: Literal["classification", "regression"],
+    kind: Task,
     timed: bool,
 ) -> Predictions:
     from signoff.adapters.model_folder import open_model

@@ -1,0 +1,1 @@
+"""The real-time endpoint: a gateway in front of one scoring process per version."""
