@@ -20,7 +20,7 @@ from signoff.apps.cli.main import signoff as command_line
 from signoff.evidence.audit import Problem
 from signoff.evidence.roster import parse_roster
 from signoff.record.digest import Json
-from signoff.standard import defaults, schema
+from signoff.standard import defaults, schema, schema_deployment
 from signoff.standard.load import load_standard
 from signoff.standard.metrics import METRICS
 from signoff.standard.model import MarginRule
@@ -359,6 +359,11 @@ SECTIONS: dict[str, tuple[type[Section], ...]] = {
     "thresholds": (schema.ThresholdSection,),
     "gate": (schema.GateSection,),
     "batch": (schema_deployment.BatchSection,),
+    "serving": (schema_deployment.ServingSection,),
+    "canary": (schema_deployment.CanarySection,),
+    "canary steps": (schema_deployment.CanaryStepSection,),
+    "load": (schema_deployment.LoadSection,),
+    "monitors": (schema_deployment.MonitorSection,),
     "Environments": (schema_deployment.EnvironmentSection,),
     "Roles": (schema.RoleSection,),
     "What runs must carry": (schema.RequireSection, schema.RequirementSection),

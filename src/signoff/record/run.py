@@ -63,3 +63,16 @@ class RunRecord:
     artifacts: tuple[str, ...]
     datasets: tuple[DatasetRecord, ...]
     models: tuple[LoggedModelRecord, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BareRun:
+    """A run of which no file has been looked at yet.
+
+    Attributes:
+        run: the run, without artifacts and without what its models' files say.
+        artifact_uri: the root of its artifacts.
+    """
+
+    run: RunRecord
+    artifact_uri: str

@@ -23,6 +23,10 @@ class BatchRules:
     output: str
     keys: tuple[str, ...]
 
+    def to_json(self) -> Json:
+        """All fields."""
+        return {"input": self.input, "output": self.output, "keys": list(self.keys)}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CanaryStep:
@@ -112,7 +116,7 @@ class ServingRules:
     load: LoadRules | None
     log: str | None
 
-    def to_json(self) -> Json:
+    def to_json(self) -> dict[str, Json]:
         """All fields but the log's place."""
         return {
             "timeout_ms": self.timeout_ms,
@@ -155,7 +159,7 @@ class MonitorRules:
     by: str | None
     then: Action
 
-    def to_json(self) -> Json:
+    def to_json(self) -> dict[str, Json]:
         """All fields."""
         return {
             "name": self.name,

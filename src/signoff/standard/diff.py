@@ -11,7 +11,11 @@ from typing import Literal, TypeVar
 from signoff.addresses import shown
 from signoff.record.code import CommitRecord
 from signoff.record.digest import Digest, Json
-from signoff.standard.deployment import BatchRules
+from signoff.standard.diff_deployment import (
+    SAID_OF_AN_ENVIRONMENT,
+    deployment_changes,
+    environment_deployment_changes,
+)
 from signoff.standard.diff_gate import gate_changes
 from signoff.standard.diff_words import (
     Change,
@@ -270,8 +274,7 @@ def _use_case_changes(old: UseCaseRules, new: UseCaseRules) -> Iterator[Change]:
         order="fields of a proposal",
     )
     yield from _environments_changes(old.environments, new.environments)
-    if old.batch != new.batch:
-        yield changed("batch", f"scores {_batch_words(new.batch)} instead of {_batch_words(old.batch)}")
+    yield from deployment_changes(old, new)
     yield from field_changes("use case", old.to_json(), new.to_json(), said=_SAID_OF_A_USE_CASE)
 
 
@@ -386,14 +389,21 @@ def _environment_changes(old: EnvironmentRules, new: EnvironmentRules) -> Iterat
             yield tighter("environments", f"{name} needs a rollback plan")
         else:
             yield looser("environments", f"{name} needs no rollback plan any more")
+    yield from environment_deployment_changes(old, new)
     yield from field_changes(
         f"environment {name}", old.to_json(), new.to_json(), said=_SAID_OF_AN_ENVIRONMENT
     )
 
 
-_SAID_OF_AN_ENVIRONMENT = frozenset(
-    {"name", "alias", "approvals", "self_approval", "after", "checklist", "rollback_plan"}
-)
+_SAID_OF_AN_ENVIRONMENT = SAID_OF_AN_ENVIRONMENT | {
+    "name",
+    "alias",
+    "approvals",
+    "self_approval",
+    "after",
+    "checklist",
+    "rollback_plan",
+}
 
 
 def _approval_changes(old: EnvironmentRules, new: EnvironmentRules) -> Iterator[Change]:
@@ -418,13 +428,6 @@ def _after_change(name: str, old: str | None, new: str | None) -> Change:
     return changed(
         "environments", f"a version must have been released in {new} before {name}, instead of {old}"
     )
-
-
-def _batch_words(batch: BatchRules | None) -> str:
-    if batch is None:
-        return "no batch"
-    keys = f" with {', '.join(batch.keys)}" if batch.keys else ""
-    return f"{batch.input or 'a table given per run'} into {batch.output}{keys}"
 
 
 def _by(items: Sequence[_Item], key: Callable[[_Item], str]) -> dict[str, _Item]:

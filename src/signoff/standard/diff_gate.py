@@ -26,6 +26,7 @@ _SAID = frozenset(
         "documented_data",
         "reproducible",
         "pickle",
+        "labels",
     }
 )
 _MARGIN_FIELDS = frozenset({"metric", "mode", "margin", "by", "only", "inconclusive"})
@@ -38,6 +39,9 @@ _RECIPE = {
     "cluster": "cluster column",
     "score": "score column",
     "threshold": "decision threshold",
+    "group": "group column",
+    "k": "cut-off k",
+    "naive": "column of the naive forecast",
 }
 
 
@@ -61,6 +65,9 @@ def gate_changes(old: GateRules, new: GateRules) -> Iterator[Change]:
     if old.pickle != new.pickle:
         effect = looser if new.pickle == "allowed" else tighter
         yield effect("gate", f"pickle formats are {new.pickle}; before, they were {old.pickle}")
+    if old.labels != new.labels:
+        effect = tighter if new.labels == "stable" else looser
+        yield effect("gate", f"the label map must be {new.labels}; before, {old.labels}")
     yield from field_changes("gate", old.to_json(), new.to_json(), said=_SAID)
 
 

@@ -17,7 +17,7 @@ class Change:
 
     Attributes:
         where: standard, roles, use case, requirements, gate, slices, thresholds, proposal, approvals,
-            environments or batch.
+            environments, batch, serving or monitors.
         effect: what it means for a candidate.
         words: what changed.
     """

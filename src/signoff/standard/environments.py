@@ -38,16 +38,24 @@ class _Merged:
     load_test: bool = False
     reevaluate_days: int | None = None
     written: dict[str, Path] = field(default_factory=dict)
+    shipped: frozenset[str] = frozenset()
 
     def lay_over(self, section: EnvironmentSection, path: Path | None) -> None:
         """Take every key that the section gives; ``path`` is where, or None for the profile's own."""
         given = [key.name for key in fields(section) if getattr(section, key.name) is not None]
         for key in given:
             setattr(self, key, getattr(section, key))
-        if path is not None:
+        if path is None:
+            self.shipped = frozenset(given)
+        else:
             self.written.update({key: (*path, key) for key in given})
 
-    def frozen(self) -> EnvironmentRules:
+    def origins(self, profile: str, faults: Faults, *, file: str) -> dict[str, str]:
+        """Who asks for what: the profile, or a line of the team's file."""
+        asked = dict.fromkeys(sorted(self.shipped), f"profile {profile}")
+        return {**asked, **{key: f"{file}:{faults.line(path)}" for key, path in self.written.items()}}
+
+    def frozen(self, origins: Mapping[str, str]) -> EnvironmentRules:
         """As rules."""
         return EnvironmentRules(
             name=self.name,
@@ -62,6 +70,7 @@ class _Merged:
             monitoring=self.monitoring,
             load_test=self.load_test,
             reevaluate_days=self.reevaluate_days,
+            origins=origins,
         )
 
 
@@ -70,6 +79,8 @@ def resolve_environments(
     layers: tuple[Layer, ...],
     roles: Mapping[str, frozenset[Transition]],
     faults: Faults,
+    *,
+    file: str,
 ) -> dict[str, EnvironmentRules]:
     """All environments by name, in the order of the path to production.
 
@@ -78,6 +89,7 @@ def resolve_environments(
         layers: the standard's environments, then the use case's.
         roles: what each role may do.
         faults: takes the faults found.
+        file: name of the standard's file, for origins.
     """
     shipped = defaults.profile(profile).environments
     merged = {name: _Merged(name=name, alias=name) for name in _names(shipped, layers)}
@@ -91,7 +103,10 @@ def resolve_environments(
         _check_not_weaker(environment, profile, faults)
     _check_aliases(merged, faults)
     _check_servers(merged, faults)
-    return {name: merged[name].frozen() for name in _in_path_order(merged, faults)}
+    return {
+        name: merged[name].frozen(merged[name].origins(profile, faults, file=file))
+        for name in _in_path_order(merged, faults)
+    }
 
 
 def _names(shipped: Mapping[str, EnvironmentSection], layers: tuple[Layer, ...]) -> tuple[str, ...]:

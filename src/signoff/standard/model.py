@@ -5,7 +5,7 @@ Decisions bind to the digest of these resolved rules, so that editing another us
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from signoff.record.digest import Digest, Json
@@ -232,6 +232,7 @@ class EnvironmentRules:
         monitoring: whether at least one monitor must watch what is released here.
         load_test: whether an endpoint's latency and throughput must have been measured at its stated load.
         reevaluate_days: after so many days a release is due for re-evaluation; None for never.
+        origins: who asks for what, by key: ``profile mid`` or ``signoff.yaml:12``. Not part of the digest.
     """
 
     name: str
@@ -246,8 +247,9 @@ class EnvironmentRules:
     monitoring: bool = False
     load_test: bool = False
     reevaluate_days: int | None = None
+    origins: Mapping[str, str] = field(default_factory=dict)
 
-    def to_json(self) -> Json:
+    def to_json(self) -> dict[str, Json]:
         """All fields but the server's address, for the rules' digest: a server may move."""
         return {
             "name": self.name,

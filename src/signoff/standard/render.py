@@ -4,8 +4,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
+from signoff.addresses import shown
 from signoff.errors import UsageError
 from signoff.record.digest import Json
+from signoff.standard.deployment_words import deployment_rows
 from signoff.standard.metrics import METRICS
 from signoff.standard.model import (
     EnvironmentRules,
@@ -69,10 +71,14 @@ def _use_case_to_json(rules: UseCaseRules) -> Mapping[str, Json]:
         "requirements": [_requirement_to_json(requirement) for requirement in rules.requirements],
         "gate": rules.gate.to_json(),
         "notes": list(rules.notes),
-        "environments": {name: rules.environments[name].to_json() for name in rules.environments},
-        "batch": None
-        if rules.batch is None
-        else {"input": rules.batch.input, "output": rules.batch.output, "keys": list(rules.batch.keys)},
+        "environments": {
+            name: {**environment.to_json(), "origins": dict(environment.origins)}
+            for name, environment in rules.environments.items()
+        },
+        "batch": None if rules.batch is None else rules.batch.to_json(),
+        "serving": None if rules.serving is None else {**rules.serving.to_json(), "log": rules.serving.log},
+        "monitors": [monitor.to_json() for monitor in rules.monitors],
+        "retrain": rules.retrain,
     }
 
 
@@ -108,9 +114,8 @@ def _use_case_text(rules: UseCaseRules) -> Iterator[str]:
     yield f"  registered model  {rules.registered_model}"
     yield f"  run name          {rules.run_name or 'any'}"
     yield f"  notes             {', '.join(rules.notes)}"
-    if rules.batch is not None:
-        keys = f", keys {', '.join(rules.batch.keys)}" if rules.batch.keys else ""
-        yield f"  batch             {rules.batch.input or '(given per run)'} to {rules.batch.output}{keys}"
+    for title, words in deployment_rows(rules):
+        yield f"  {title:<16}  {words}"
     yield ""
     yield "  gate"
     for line in gate_lines(rules):
@@ -118,7 +123,7 @@ def _use_case_text(rules: UseCaseRules) -> Iterator[str]:
     yield ""
     yield "  environments"
     for environment in rules.environments.values():
-        yield f"    {environment.name:<6}  {'; '.join(environment_phrases(environment))}"
+        yield f"    {environment.name:<6}  {'; '.join(environment_phrases(environment, origins=True))}"
     yield ""
     yield "  every run carries"
     yield from _requirement_rows(rules.requirements)
@@ -157,20 +162,35 @@ def gate_lines(rules: UseCaseRules) -> Iterator[str]:
         else "runs need not be reproducible"
     )
     yield f"pickle formats {gate.pickle}"
+    if gate.labels == "stable":
+        yield "label map as in production"
 
 
-def environment_phrases(rules: EnvironmentRules) -> Iterator[str]:
-    """What a release into the environment needs, in phrases."""
-    yield f"alias @{rules.alias}"
-    yield (", ".join(f"{approval.count} x {approval.role}" for approval in rules.approvals) or "no approval")
-    if rules.self_approval == "recorded":
-        yield "an author's own approval counts and is shown"
-    if rules.after is not None:
-        yield f"after {rules.after}"
-    if rules.rollback_plan:
-        yield "rollback plan"
-    if rules.checklist:
-        yield f"checklist of {len(rules.checklist)}"
+def environment_phrases(rules: EnvironmentRules, *, origins: bool = False) -> Iterator[str]:
+    """What a release into the environment needs, in phrases; with ``origins`` each says who asks for it."""
+    approvals = ", ".join(f"{approval.count} x {approval.role}" for approval in rules.approvals)
+    said = {
+        "alias": f"alias @{rules.alias}",
+        "approvals": approvals or "no approval",
+        "self_approval": "an author's own approval counts and is shown"
+        if rules.self_approval == "recorded"
+        else "",
+        "after": f"after {rules.after}" if rules.after else "",
+        "server": f"on {shown(rules.server)}" if rules.server else "",
+        "direct": "straight from another server" if rules.direct == "allowed" else "",
+        "rollback_plan": "rollback plan" if rules.rollback_plan else "",
+        "monitoring": "a monitor" if rules.monitoring else "",
+        "load_test": "a load test of an endpoint" if rules.load_test else "",
+        "reevaluate_days": f"re-evaluation every {rules.reevaluate_days} days"
+        if rules.reevaluate_days
+        else "",
+        "checklist": f"checklist of {len(rules.checklist)}" if rules.checklist else "",
+    }
+    for key, words in said.items():
+        origin = rules.origins.get(key)
+        if not words:
+            continue
+        yield f"{words} ({origin})" if origins and origin else words
 
 
 def margin_words(rule: MarginRule) -> str:
@@ -218,9 +238,14 @@ def _use_case_markdown(rules: UseCaseRules) -> Iterator[str]:
     yield ""
     yield from _table(
         ("environment", "needs"),
-        [(e.name, "; ".join(environment_phrases(e))) for e in rules.environments.values()],
+        [(e.name, "; ".join(environment_phrases(e, origins=True))) for e in rules.environments.values()],
     )
     yield ""
+    if rows := tuple(deployment_rows(rules)):
+        yield "### Deployment"
+        yield ""
+        yield from _table(("what", "how"), rows)
+        yield ""
     yield "### Every run carries"
     yield ""
     yield from _table(

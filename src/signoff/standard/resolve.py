@@ -103,7 +103,7 @@ def _use_case(
         requirements=resolve_requirements(document, section, path, faults, file=file),
         gate=_gate(section, _task(document, section)),
         notes=tuple(dict.fromkeys((*profile_notes, *section.notes))),
-        environments=resolve_environments(document.profile, layers, roles, faults),
+        environments=resolve_environments(document.profile, layers, roles, faults, file=file),
         batch=resolve_batch(section.batch),
         serving=resolve_serving(section.serving, (*path, "serving"), faults),
         monitors=resolve_monitors(section, (*path, "monitors"), faults),

@@ -191,7 +191,7 @@ OF_A_USE_CASE: list[tuple[Part, Part, list[str]]] = [
     (
         {},
         {"batch": {"output": "out"}},
-        ["changed: scores a table given per run into out instead of no batch"],
+        ["changed: (given per run) to out instead of no batch"],
     ),
     # environments
     (

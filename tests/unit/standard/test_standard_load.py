@@ -58,13 +58,23 @@ def test_everything_that_can_be_said_arrives() -> None:
             "cluster": "customer",
             "score": "p",
             "threshold": 0.4,
+            "group": "customer",
+            "k": 5,
+            "naive": "last_year",
         },
         primary={"metric": "brier", "better_by": 0},
         slices=[
             {"by": "b", "metric": "f1", "better_by": 0.1, "only": ["x"], "inconclusive": "warn"},
         ],
         thresholds=[{"metric": "precision", "at_least": 0.7}, {"metric": "latency_p95_ms", "at_most": 50}],
-        gate={"alpha": 0.1, "looks": 3, "documented_data": False, "reproducible": False, "pickle": "allowed"},
+        gate={
+            "alpha": 0.1,
+            "looks": 3,
+            "documented_data": False,
+            "reproducible": False,
+            "pickle": "allowed",
+            "labels": "stable",
+        },
         notes=["segment"],
         batch={"input": "in.parquet", "output": "out", "keys": ["id"]},
     )
@@ -76,6 +86,7 @@ def test_everything_that_can_be_said_arrives() -> None:
     assert rules.batch is not None
     assert rules.batch.keys == ("id",)
     assert rules.gate.to_json() == {
+        "task": "classification",
         "recipe": {
             "data": "d.csv",
             "label": "y",
@@ -84,6 +95,9 @@ def test_everything_that_can_be_said_arrives() -> None:
             "cluster": "customer",
             "score": "p",
             "threshold": 0.4,
+            "group": "customer",
+            "k": 5,
+            "naive": "last_year",
         },
         "primary": {
             "metric": "brier",
@@ -112,6 +126,7 @@ def test_everything_that_can_be_said_arrives() -> None:
         "documented_data": False,
         "reproducible": False,
         "pickle": "allowed",
+        "labels": "stable",
     }
 
 

@@ -12,7 +12,7 @@ from signoff.standard.names import PROFILES, SHIPPED_TYPES
 SHIPPED = [
     *defaults.baseline(),
     *defaults.window(),
-    *(requirement for name in SHIPPED_TYPES for requirement in defaults.model_type(name)),
+    *(requirement for name in SHIPPED_TYPES for requirement in defaults.model_type(name).requires),
 ]
 LOGS = re.compile(r'(?:log_param|log_metric|log_evidence|set_tag)\("(?P<name>[^"]+)"')
 

@@ -2,7 +2,8 @@
 
 import ssl
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -21,7 +22,7 @@ from signoff.record.from_mlflow import (
     with_model_file,
 )
 from signoff.record.model_version import ModelVersionRecord
-from signoff.record.run import LoggedModelRecord, RunRecord
+from signoff.record.run import BareRun, LoggedModelRecord, RunRecord
 
 
 class RestReader:

@@ -5,7 +5,7 @@ share are read, in one read-only transaction per call, so that a record is never
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from signoff.record.from_mlflow import (
     with_model_file,
 )
 from signoff.record.model_version import ModelVersionRecord
-from signoff.record.run import LoggedModelRecord, RunRecord
+from signoff.record.run import BareRun, LoggedModelRecord, RunRecord
 
 _CHUNK = 500
 """Ids per query: older SQLite builds take at most 999 parameters."""
@@ -124,6 +124,58 @@ class SqlReader:
             heads.sort(key=lambda head: (-head[6], head[0]))
             found = _runs(query, heads if last is None else heads[: max(0, last)])
         return tuple(self._with_files(*run) for run in found)
+
+    def bare_runs(self, *, since: int = 0) -> tuple[BareRun, ...]:
+        """All active runs that were started since (milliseconds since 1970, UTC), newest first.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        with self._open() as query:
+            heads = query(
+                f"{_RUNS} AND COALESCE(r.start_time, 0) >= ?"
+                " ORDER BY COALESCE(r.start_time, 0) DESC, r.run_uuid",
+                (self._workspace, since),
+            )
+            found = _runs(query, heads)
+        return tuple(BareRun(run=run, artifact_uri=artifact_uri) for run, artifact_uri in found)
+
+    def with_files(self, bare: BareRun) -> RunRecord:
+        """The run with the paths of its artifacts and with what its models' MLmodel files say.
+
+        Raises:
+            StoreError: the artifacts cannot be read.
+        """
+        return self._with_files(bare.run, bare.artifact_uri)
+
+    def has_local_files(self, bare: BareRun) -> bool:
+        """Whether the run's artifacts lie in a folder of this machine."""
+        return local_path(bare.artifact_uri) is not None
+
+    def active_runs(self, run_ids: Collection[str]) -> frozenset[str]:
+        """Those of the runs that exist and were not deleted.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        with self._open() as query:
+            return frozenset(
+                run_id
+                for chunk in _chunks(sorted(run_ids))
+                for (run_id, *_) in query(
+                    f"{_RUNS} AND r.run_uuid IN ({_marks(chunk)})", (self._workspace, *chunk)
+                )
+            )
+
+    def registered_models(self) -> tuple[str, ...]:
+        """Names of all registered models, sorted.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        with self._open() as query:
+            rows = query("SELECT name FROM registered_models WHERE workspace = ?", (self._workspace,))
+        return tuple(sorted(str(name) for (name,) in rows))
 
     def experiments(self) -> tuple[ExperimentRecord, ...]:
         """All active experiments, by name.

@@ -1,0 +1,114 @@
+"""Everything that was looked up for one review."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from signoff.record.experiment import ExperimentRecord
+from signoff.record.model_version import ModelVersionRecord
+from signoff.record.run import RunRecord
+from signoff.release.history import History
+from signoff.release.model import Signed
+from signoff.review.model import Trace
+from signoff.standard.model import Standard, UseCaseRules
+
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Production:
+    """What is released in the last environment of a use case.
+
+    Attributes:
+        environment: its name.
+        trace: from the release back to all it rests on, bytes hashed; None when nothing is released or when it
+            could not be made.
+        failed: why it could not be made; "" otherwise.
+    """
+
+    environment: str
+    trace: Trace | None
+    failed: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UseCaseSurvey:
+    """One use case.
+
+    Attributes:
+        rules: its rules.
+        runs: its runs of the period, newest first.
+        versions: its registered versions, highest number first.
+        live_runs: ids of the runs that versions came from and that are still in the store.
+        history: all its statements.
+        production: its production model.
+        predictions: ISO times of the batch outputs that the audit log tells of, oldest first.
+        inference_log: whether the folder of the inference log holds a table.
+    """
+
+    rules: UseCaseRules
+    runs: tuple[RunRecord, ...]
+    versions: tuple[ModelVersionRecord, ...]
+    live_runs: frozenset[str]
+    history: History
+    production: Production
+    predictions: tuple[str, ...] = ()
+    inference_log: bool = False
+
+    @property
+    def name(self) -> str:
+        """The use case."""
+        return self.rules.name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Survey:
+    """The whole store.
+
+    Attributes:
+        standard: the team's standard.
+        store: the store's address without secrets.
+        since: first day of the period, ISO.
+        today: the last one.
+        runs: all active runs of the period, newest first, those outside every boundary included.
+        with_files: ids of the runs whose artifacts and models were looked at.
+        experiments: all active experiments.
+        models: registered models with their number of versions.
+        use_cases: in the standard's order.
+    """
+
+    standard: Standard
+    store: str
+    since: str
+    today: str
+    runs: tuple[RunRecord, ...]
+    with_files: frozenset[str]
+    experiments: tuple[ExperimentRecord, ...]
+    models: Mapping[str, int]
+    use_cases: tuple[UseCaseSurvey, ...]
+
+    def recent(self, signed: tuple[Signed, ...]) -> tuple[Signed, ...]:
+        """The statements that were made in the period."""
+        return tuple(one for one in signed if one.text("at")[:10] >= self.since)
+
+    def age(self, at: str) -> int:
+        """Days from an ISO time until today."""
+        return day_number(self.today) - day_number(at)
+
+    def age_of_ms(self, at: int) -> int:
+        """Days from a time in milliseconds since 1970 until today."""
+        return day_number(self.today) - at // DAY_MS
+
+
+def day_number(at: str) -> int:
+    """Days since 1970-01-01 of an ISO date or time in UTC; 0 for a text that is neither.
+
+    Source: ``days_from_civil`` of H. Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+    """
+    parts = at[:10].split("-")
+    if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
+        return 0
+    year, month, day = (int(part) for part in parts)
+    year -= month <= 2
+    era, year_of_era = divmod(year, 400)
+    day_of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
+    return era * 146_097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year - 719_468
