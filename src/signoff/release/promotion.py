@@ -12,6 +12,7 @@ from signoff.release.history import History, decision_of
 from signoff.release.model import Reason, Release, ReleaseDecision, Signed
 from signoff.release.people import People, unmet
 from signoff.release.proposal import Judged, gate_refusals
+from signoff.release.readiness import readiness_refusals
 from signoff.release.waivers import Waivers
 from signoff.standard.model import EnvironmentRules, UseCaseRules
 
@@ -127,6 +128,15 @@ def decide_promotion(
                 for person in sorted(set(approvals.counting) & candidate.authors)
             ]
     reasons += _order_refusals(environment, candidate, history, people)
+    reasons += readiness_refusals(
+        rules,
+        environment,
+        ref=version.ref,
+        version=version.version,
+        model=candidate.model,
+        history=history,
+        people=people,
+    )
     reasons += [
         Reason(code="input-schema", message=f"the deployment's input does not fit the model: {gap}")
         for gap in candidate.input_gaps
