@@ -1,7 +1,7 @@
 """Frames in, predictions out: how a loaded model is asked, for the gate and for batch scoring alike."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from signoff.errors import DataError, ModelError
 from signoff.gate.arrays import FloatArray
+from signoff.gate.labels import Label
 from signoff.gate.model import Predictions
 from signoff.record.schema import SchemaRecord
 from signoff.standard.model import EvaluationRecipe
@@ -160,6 +161,84 @@ def regress(model: Model, frame: Any, *, recipe: EvaluationRecipe) -> Prediction
     return Predictions(score=values, decision=None)
 
 
+def classify_many(
+    model: Model, frame: Any, *, recipe: EvaluationRecipe, seen: Sequence[Label] = ()
+) -> tuple[Label, ...]:
+    """The class of each row, as the model names it.
+
+    Args:
+        model: the model; one that answers with a table has a column ``prediction`` or ``label``, or the one
+            that the recipe names.
+        frame: its input.
+        recipe: names that column.
+        seen: the labels of the evaluation table; empty where there is no such table.
+
+    Raises:
+        ModelError: the answer has another form, a row has no class, or the model knows none of the labels.
+    """
+    known = model.classes
+    if known is not None and seen and not set(seen) & set(known):
+        raise ModelError(
+            f"the model knows the classes {_listed(known[:5])}, the evaluation table has the labels"
+            f" {_listed(tuple(seen[:5]))}",
+            hint="train on the labels as the table has them, or write them alike",
+        )
+    output = _answer(model, "predict", frame)
+    if hasattr(output, "columns"):
+        output = _column(output, [recipe.score] if recipe.score else ["prediction", "label"])
+    values = np.asarray(output)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.shape != (len(frame),):
+        raise ModelError(
+            f"the model answered with shape {values.shape} for {len(frame)} rows; one class per row is needed",
+            hint="log a model whose predict gives classes, not probabilities",
+        )
+    labels = values.tolist()
+    odd = [label for label in labels if not isinstance(label, str | int | float) or label != label]  # noqa: PLR0124 - NaN
+    if odd:
+        raise ModelError(f"the model answers {odd[0]!r}, which is no class")
+    return tuple(labels)
+
+
+def score_rows(model: Model, frame: Any, *, recipe: EvaluationRecipe) -> FloatArray:
+    """One finite number per row, by which rows are ordered.
+
+    Scikit-learn classifiers of two classes answer with the score of the larger one, all others with ``predict``.
+
+    Raises:
+        ModelError: the answer has another form, or is NaN or infinite somewhere.
+    """
+    if model.classes is not None:
+        found = classify(model, frame, recipe=recipe, labels=None).score
+        if found is None:
+            raise ModelError("the model gives classes and no scores, by which nothing can be ordered")
+    else:
+        output = _answer(model, "predict", frame)
+        if hasattr(output, "columns"):
+            output = _score_column(output, recipe)
+        found = _numbers(output, rows=len(frame))
+    wrong = int((~np.isfinite(found)).sum())
+    if wrong:
+        raise ModelError(f"{wrong} of {found.size} scores are NaN or infinite")
+    return found
+
+
+def answer_table(model: Model, frame: Any) -> Any:
+    """The table that an assistant answers with, one row per question, under the questions' index.
+
+    Raises:
+        ModelError: the answer has another form.
+    """
+    output = _answer(model, "predict", frame)
+    if not hasattr(output, "columns") or len(output) != len(frame):
+        raise ModelError(
+            f"the assistant does not answer with a table of {len(frame)} rows, one per question",
+            hint="log a model whose predict returns a DataFrame",
+        )
+    return output.set_axis(frame.index, axis="index")
+
+
 def _answer(model: Model, method: str, frame: Any) -> Any:
     try:
         return model(method, frame)
@@ -184,8 +263,11 @@ def _from_output(output: Any, *, rows: int, recipe: EvaluationRecipe, labels: La
 
 
 def _score_column(output: Any, recipe: EvaluationRecipe) -> Any:
+    return _column(output, [recipe.score] if recipe.score else ["score", "probability", "prediction"])
+
+
+def _column(output: Any, wanted: Sequence[str]) -> Any:
     names = [str(name) for name in output.columns]
-    wanted = [recipe.score] if recipe.score else ["score", "probability", "prediction"]
     found = next((name for name in wanted if name in names), names[0] if len(names) == 1 else None)
     if found is None:
         raise ModelError(

@@ -11,9 +11,12 @@ import numpy as np
 
 from signoff.errors import DataError
 from signoff.gate.arrays import FloatArray, IntArray, StrArray
-from signoff.gate.model import EvaluationTable
+from signoff.gate.labels import Label, class_codes
+from signoff.gate.lists import Lists
+from signoff.gate.model import EvaluationTable, Predictions
 from signoff.record.digest import Digest, FileDigest, folder_digest
 from signoff.record.schema import ColumnRecord, SchemaRecord
+from signoff.standard.metrics import Task
 from signoff.standard.model import EvaluationRecipe, MarginRule
 
 MAX_SLICES = 200
@@ -151,24 +154,120 @@ def _type_name(arrow_type: Any) -> str:
 
 
 def evaluation_table(
-    table: Table, recipe: EvaluationRecipe, *, slices: Iterable[MarginRule], classes: bool
+    table: Table, recipe: EvaluationRecipe, *, slices: Iterable[MarginRule], task: Task
 ) -> EvaluationTable:
-    """The rows that a gate judges on.
+    """The rows that a gate judges on, each with its label; `ranking_table` reads lists.
 
     Args:
         table: the table as read.
         recipe: which columns are what.
         slices: the comparisons that are made per value of a column.
-        classes: whether the label is one of two classes; otherwise it is a number.
+        task: what the label is: one of two classes, one of many, a number, or nothing that the gate reads.
 
     Raises:
         DataError: a column is missing, a label is missing or not usable, rows repeat a key, or a column has too
             many values to be a slice each.
     """
     where = str(table.path)
+    columns = _read_columns(table, recipe, slices)
+    _refuse_repeated_keys(table, recipe)
+    label = table.frame[recipe.label]
+    classes: tuple[str, ...] = ()
+    if task == "assistant":
+        truth = np.zeros(len(label))
+    elif task == "classification":
+        truth = np.asarray(label == label_pair(table, recipe)[1], dtype=np.float64)
+    elif task == "multiclass":
+        labels = class_labels(table, recipe)
+        truth, classes = class_codes(label.tolist(), labels), tuple(map(str, labels))
+    else:
+        _refuse_missing_labels(label, recipe, where)
+        truth = _number_label(label, recipe.label, where)
+    return EvaluationTable(
+        digest=table.digest,
+        truth=truth,
+        slices=columns,
+        clusters=None
+        if recipe.cluster is None
+        else _codes(table.frame[recipe.cluster], recipe.cluster, where),
+        classes=classes,
+        reference=_naive(table, recipe),
+    )
+
+
+def ranking_table(
+    table: Table, recipe: EvaluationRecipe, *, slices: Iterable[MarginRule]
+) -> tuple[EvaluationTable, Lists]:
+    """The lists that a gate judges on, one row each, and the rows that they are made of.
+
+    Args:
+        table: the table as read: one row per item of a list, with its relevance grade as the label.
+        recipe: which columns are what; it names the group.
+        slices: the comparisons that are made per value of a column.
+
+    Raises:
+        DataError: a column is missing or changes its value inside a list, a grade is missing or negative, no
+            row is relevant, a list repeats a key, or a column has too many values to be a slice each.
+    """
+    where = str(table.path)
+    if recipe.group is None:
+        raise DataError(
+            "nothing says which rows are one list", where=where, hint="name a column: evaluate: {group: …}"
+        )
+    columns = _read_columns(table, recipe, slices)
+    _refuse_repeated_keys(table, recipe)
+    label = table.frame[recipe.label]
+    _refuse_missing_labels(label, recipe, where)
+    grades = _number_label(label, recipe.label, where)
+    if (grades < 0.0).any():
+        raise DataError(
+            f"{int((grades < 0.0).sum())} relevance grades in {recipe.label!r} are negative",
+            where=where,
+            hint="0 is not relevant, more is better",
+        )
+    if not grades.any():
+        raise DataError(f"no row is relevant: all of {recipe.label!r} is 0", where=where)
+    lists = Lists(grades=grades, codes=_codes(table.frame[recipe.group], recipe.group, where), k=recipe.k)
+    _, first = np.unique(lists.codes, return_index=True)
+    for name in (*columns, *((recipe.cluster,) if recipe.cluster else ())):
+        _refuse_change_inside(table.frame[name], name, lists, first, where)
+    evaluation = EvaluationTable(
+        digest=table.digest,
+        truth=np.zeros(lists.count),
+        slices={name: values[first] for name, values in columns.items()},
+        clusters=None
+        if recipe.cluster is None
+        else _codes(table.frame[recipe.cluster], recipe.cluster, where)[first],
+        reference=lists.at_random(),
+    )
+    return evaluation, lists
+
+
+def class_labels(table: Table, recipe: EvaluationRecipe) -> tuple[Label, ...]:
+    """The different labels of a table with many classes, in order.
+
+    Raises:
+        DataError: labels are missing or no classes, or there is only one.
+    """
+    label, where = table.frame[recipe.label], str(table.path)
+    _refuse_missing_labels(label, recipe, where)
+    values = _different(label, recipe, where)
+    if not all(isinstance(value, str | int | float | bool) for value in values):
+        raise DataError(f"label {recipe.label!r} holds values that are no classes", where=where)
+    if len(values) == 1:
+        raise DataError(f"all labels are {values[0]!r}: one class cannot be judged", where=where)
+    return tuple(values)
+
+
+def _read_columns(
+    table: Table, recipe: EvaluationRecipe, slices: Iterable[MarginRule]
+) -> dict[str, StrArray]:
+    """The slice columns as text, once all columns that the recipe and the slices name are there."""
+    where = str(table.path)
     rules = tuple(slices)
     columns = list(dict.fromkeys(rule.by for rule in rules if rule.by is not None))
-    named = [recipe.label, *columns, *(c for c in (recipe.row_key, recipe.cluster) if c is not None)]
+    others = (recipe.row_key, recipe.cluster, recipe.group, recipe.naive)
+    named = list(dict.fromkeys((recipe.label, *columns, *(name for name in others if name is not None))))
     missing = [name for name in named if name not in table.frame.columns]
     if missing:
         raise DataError(
@@ -176,43 +275,51 @@ def evaluation_table(
             where=where,
             hint=f"it has: {', '.join(str(c) for c in table.frame.columns)}",
         )
-    label = table.frame[recipe.label]
-    absent = int(label.isna().sum())
-    if absent:
-        raise DataError(f"{absent} of {len(label)} labels in {recipe.label!r} are missing", where=where)
-    if classes:
-        truth = np.asarray(label == _pair(label, recipe, where)[1], dtype=np.float64)
-    else:
-        truth = _number_label(label, recipe, where)
-    _refuse_repeated_keys(table, recipe)
     values = {name: _as_text(table.frame[name]) for name in columns}
     for name in columns:
         if any(rule.by == name and not rule.only for rule in rules):
             _refuse_too_many(name, values[name], where)
-    return EvaluationTable(
-        digest=table.digest,
-        truth=truth,
-        slices=values,
-        clusters=None
-        if recipe.cluster is None
-        else _codes(table.frame[recipe.cluster], recipe.cluster, where),
-    )
+    return values
+
+
+def _refuse_missing_labels(label: Any, recipe: EvaluationRecipe, where: str) -> None:
+    absent = int(label.isna().sum())
+    if absent:
+        raise DataError(f"{absent} of {len(label)} labels in {recipe.label!r} are missing", where=where)
+
+
+def _naive(table: Table, recipe: EvaluationRecipe) -> Predictions | None:
+    if recipe.naive is None:
+        return None
+    column, where = table.frame[recipe.naive], str(table.path)
+    absent = int(column.isna().sum())
+    if absent:
+        raise DataError(
+            f"{absent} of {len(column)} naive forecasts in {recipe.naive!r} are missing", where=where
+        )
+    return Predictions(score=_number_label(column, recipe.naive, where), decision=None)
+
+
+def _refuse_change_inside(values: Any, name: str, lists: Lists, first: IntArray, where: str) -> None:
+    text = _as_text(values)
+    changes = int((text != text[first][lists.codes]).sum())
+    if changes:
+        raise DataError(
+            f"column {name!r} changes inside a list, in {changes:,} rows: a list belongs to one value of it",
+            where=where,
+            hint="slice lists by a property of the whole list, such as the segment of its user",
+        )
 
 
 def label_pair(table: Table, recipe: EvaluationRecipe) -> tuple[Any, Any]:
     """The negative and the positive label of a table with two classes.
 
     Raises:
-        DataError: the labels are not two classes, or the positive one is not among them.
+        DataError: labels are missing or not two classes, or the positive one is not among them.
     """
-    return _pair(table.frame[recipe.label], recipe, str(table.path))
-
-
-def _pair(label: Any, recipe: EvaluationRecipe, where: str) -> tuple[Any, Any]:
-    try:
-        values = sorted(label.unique().tolist(), key=str)
-    except TypeError as error:
-        raise DataError(f"label {recipe.label!r} holds lists or objects, not classes", where=where) from error
+    label, where = table.frame[recipe.label], str(table.path)
+    _refuse_missing_labels(label, recipe, where)
+    values = _different(label, recipe, where)
     shown = ", ".join(repr(v) for v in values[:5])
     if recipe.positive is not None and recipe.positive not in values:
         raise DataError(f"no row has the positive label {recipe.positive!r}; labels are {shown}", where=where)
@@ -220,7 +327,9 @@ def _pair(label: Any, recipe: EvaluationRecipe, where: str) -> tuple[Any, Any]:
         raise DataError(f"all labels are {shown}: one class cannot be judged", where=where)
     if len(values) > 2:
         raise DataError(
-            f"{len(values)} different labels ({shown}, …); this gate compares two classes", where=where
+            f"{len(values)} different labels ({shown}, …); this gate compares two classes",
+            where=where,
+            hint="for more classes take the type text-classification, or one of your own like it",
         )
     try:
         positive = max(values) if recipe.positive is None else recipe.positive
@@ -229,13 +338,20 @@ def _pair(label: Any, recipe: EvaluationRecipe, where: str) -> tuple[Any, Any]:
     return next(value for value in values if value != positive), positive
 
 
-def _number_label(label: Any, recipe: EvaluationRecipe, where: str) -> FloatArray:
+def _different(label: Any, recipe: EvaluationRecipe, where: str) -> list[Any]:
+    try:
+        return sorted(label.unique().tolist(), key=str)
+    except TypeError as error:
+        raise DataError(f"label {recipe.label!r} holds lists or objects, not classes", where=where) from error
+
+
+def _number_label(label: Any, name: str, where: str) -> FloatArray:
     try:
         values = np.asarray(label, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise DataError(f"label {recipe.label!r} holds values that are not numbers", where=where) from error
+        raise DataError(f"label {name!r} holds values that are not numbers", where=where) from error
     if not np.isfinite(values).all():
-        raise DataError(f"label {recipe.label!r} holds infinite values", where=where)
+        raise DataError(f"label {name!r} holds infinite values", where=where)
     return values
 
 
@@ -245,12 +361,18 @@ def _refuse_repeated_keys(table: Table, recipe: EvaluationRecipe) -> None:
     keys = table.frame[recipe.row_key]
     if keys.isna().any():
         raise DataError(f"some rows have no {recipe.row_key!r}", where=str(table.path))
+    columns = [recipe.row_key] if recipe.group is None else [recipe.group, recipe.row_key]
     try:
-        repeated = int(keys.duplicated().sum())
+        repeated = int(table.frame.duplicated(columns).sum())
     except TypeError as error:
         raise DataError(
             f"row key {recipe.row_key!r} holds lists or objects, not keys", where=str(table.path)
         ) from error
+    if recipe.group is not None and repeated:
+        raise DataError(
+            f"{repeated} rows repeat a {recipe.row_key!r} inside their list: an item stands in a list once",
+            where=str(table.path),
+        )
     if recipe.cluster is None and repeated:
         raise DataError(
             f"{repeated} rows repeat a {recipe.row_key!r}: they are not independent",

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from signoff.errors import DataError, UsageError
-from signoff.gate.first_release import chance_questions, first_release_check, measured_only
+from signoff.gate.arrays import FloatArray
+from signoff.gate.first_release import chance_questions, first_release_checks, measured_only
 from signoff.gate.model import CheckResult, EvaluationTable, GateContext, GateDecision, Predictions
 from signoff.gate.question import answers, level
 from signoff.gate.rows import ModelKind, Rows, checked_rows
@@ -90,8 +91,15 @@ def _require_sense(rules: GateRules, context: GateContext, baseline: Predictions
 def _first_release(
     rules: GateRules, kind: ModelKind, table: EvaluationTable, rows: Rows, alpha: float
 ) -> tuple[CheckResult, ...]:
-    questions = (*chance_questions(rules, kind, rows), *threshold_questions(rules, kind, rows, alpha=alpha))
-    return (first_release_check(), *answers(questions, alpha), *measured_only(rules, kind, table, rows))
+    questions = (
+        *chance_questions(rules, kind, table, rows),
+        *threshold_questions(rules, kind, rows, alpha=alpha),
+    )
+    return (
+        *first_release_checks(rules, kind),
+        *answers(questions, alpha),
+        *measured_only(rules, kind, table, rows),
+    )
 
 
 def _against_baseline(
@@ -112,20 +120,28 @@ def _same_model(context: GateContext, rows: Rows) -> bool:
     """
     if context.baseline is None or context.baseline.digest != context.candidate.digest:
         return False
-    baseline = rows.baseline
+    candidate, baseline = rows.candidate, rows.baseline
     pairs = (
         []
         if baseline is None
-        else [(rows.candidate.score, baseline.score), (rows.candidate.decision, baseline.decision)]
+        else [
+            (candidate.score, baseline.score),
+            (candidate.decision, baseline.decision),
+            *((values, baseline.values.get(name)) for name, values in candidate.values.items()),
+        ]
     )
     for mine, theirs in pairs:
-        if mine is not None and theirs is not None and not np.allclose(mine, theirs, rtol=1e-9, atol=1e-12):
+        if mine is not None and theirs is not None and not _alike(mine, theirs):
             raise DataError(
                 "the same model answered the same rows differently, so no number about it would hold",
                 where=context.candidate.name,
                 hint="remove randomness from prediction: fix seeds, switch off dropout and sampling",
             )
     return True
+
+
+def _alike(mine: FloatArray, theirs: FloatArray) -> bool:
+    return bool(np.allclose(mine, theirs, rtol=1e-9, atol=1e-12, equal_nan=True))
 
 
 def _used_up(rules: GateRules, context: GateContext) -> CheckResult:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from signoff.errors import DataError
 from signoff.gate.arrays import FloatArray
 from signoff.gate.estimate import Measurement, Undecided
 from signoff.gate.measure import compare, measure
@@ -15,15 +16,19 @@ from signoff.standard.model import GateRules, MarginRule
 _CONSTANT = {
     "log_loss": "the base rate",
     "brier": "the base rate",
-    "accuracy": "the more frequent class",
+    "accuracy": "the most frequent class",
+    "macro_f1": "the most frequent class",
     "mae": "the median",
     "mse": "the mean",
 }
 
 
-def first_release_check() -> CheckResult:
-    """Says that this is one, and what decides instead of a comparison."""
-    return CheckResult(
+def first_release_checks(rules: GateRules, kind: ModelKind) -> tuple[CheckResult, ...]:
+    """Says that this is one, and what decides instead of a comparison.
+
+    Answers in words have no chance level to beat, so that nothing is known without a threshold on their quality.
+    """
+    said = CheckResult(
         id="first-release",
         title="first-release",
         status="pass",
@@ -31,13 +36,36 @@ def first_release_check() -> CheckResult:
         message="no released version to compare with: margins and slices are measured but decide nothing; "
         "thresholds and facts decide",
     )
+    if kind != "assistant" or measures_quality(rules):
+        return (said,)
+    unbounded = CheckResult(
+        id="first-release:thresholds",
+        title="first-release(thresholds)",
+        status="inconclusive",
+        severity="block",
+        message="no threshold bounds the quality of the answers, and there is no chance level that they could be held "
+        f"to; name one in the standard, such as {{metric: {rules.primary.metric}, at_least: …}}",
+    )
+    return said, unbounded
 
 
-def chance_questions(rules: GateRules, kind: ModelKind, rows: Rows) -> tuple[Question, ...]:
-    """Without a threshold on quality: better than chance, or than a constant answer, by the primary metric."""
-    if measures_quality(rules):
-        return ()
+def chance_questions(
+    rules: GateRules, kind: ModelKind, table: EvaluationTable, rows: Rows
+) -> tuple[Question, ...]:
+    """Better than the naive forecast that the rules name; else, without a threshold on quality, than chance.
+
+    Chance is a random order, scores that tell nothing, or a constant answer, by the primary metric.
+
+    Raises:
+        DataError: the table lacks the answers to compare with.
+    """
     metric = rules.primary.metric
+    if rules.recipe.naive is not None:
+        return (_better_than_naive(rules, kind, table, rows),)
+    if measures_quality(rules) or kind == "assistant":
+        return ()
+    if kind == "ranking":
+        return (_better_than_random_order(rules, kind, table, rows),)
     if kind == "classification" and metric not in _CONSTANT:
         return (_better_than_chance(metric, rows),)
     return (_better_than_constant(metric if metric in {"mae", *_CONSTANT} else "mse", kind, rows),)
@@ -67,7 +95,7 @@ def _value(rule: MarginRule, value: str | None, measured: Measurement) -> CheckR
         title=title,
         status="inconclusive",
         severity="warn",
-        message=f"{shown}{why}; {measured.rows:,} {'positive rows' if rule.metric == 'recall' else 'rows'}; "
+        message=f"{shown}{why}; {measured.rows:,} {measured.unit if measured.unit != 'clusters' else 'rows'}; "
         "nothing to compare with yet",
         candidate=measured.candidate,
         rows=measured.rows,
@@ -98,9 +126,45 @@ def _better_than_chance(metric: str, rows: Rows) -> Question:
     )
 
 
+def _better_than_naive(rules: GateRules, kind: ModelKind, table: EvaluationTable, rows: Rows) -> Question:
+    return Question(
+        id="first-release:naive",
+        title=f"better-than-naive({rules.primary.metric})",
+        measurement=_against_reference(rules, kind, table, rows),
+        bound=0.0,
+        want="above",
+        inclusive=False,
+        undecided="block",
+        word="gain",
+        remark=f"compared with the naive forecast in column {rules.recipe.naive}",
+    )
+
+
+def _better_than_random_order(
+    rules: GateRules, kind: ModelKind, table: EvaluationTable, rows: Rows
+) -> Question:
+    return Question(
+        id="first-release:chance",
+        title=f"better-than-chance({rules.primary.metric})",
+        measurement=_against_reference(rules, kind, table, rows),
+        bound=0.0,
+        want="above",
+        inclusive=False,
+        undecided="block",
+        word="gain",
+        remark="compared with what a random order of each list scores on average",
+    )
+
+
+def _against_reference(rules: GateRules, kind: ModelKind, table: EvaluationTable, rows: Rows) -> Measurement:
+    if table.reference is None:
+        raise DataError("the evaluation table came without the answers that a first release must beat")
+    return compare(rules.primary.metric, kind, rows.against(table.reference))
+
+
 def _better_than_constant(metric: str, kind: ModelKind, rows: Rows) -> Question:
     trivial = _constant(metric, rows.truth)
-    answers = Predictions(score=trivial, decision=trivial if kind == "classification" else None)
+    answers = Predictions(score=trivial, decision=None if kind == "regression" else trivial)
     return Question(
         id="first-release:constant",
         title=f"better-than-constant({metric})",
@@ -115,8 +179,9 @@ def _better_than_constant(metric: str, kind: ModelKind, rows: Rows) -> Question:
 
 
 def _constant(metric: str, truth: FloatArray) -> FloatArray:
-    if metric == "accuracy":
-        answer = float(np.mean(truth) >= 0.5)
+    if metric in {"accuracy", "macro_f1"}:
+        counts = np.bincount(truth.astype(np.int64))
+        answer = float(counts.size - 1 - np.argmax(counts[::-1]))  # of equally frequent ones the last
     elif metric == "mae":
         answer = float(np.median(truth))
     else:

@@ -14,6 +14,7 @@ from signoff.gate.arrays import FloatArray
 from signoff.gate.estimate import Undecided
 from signoff.gate.metrics import (
     average_precision,
+    class_counts,
     f1,
     precision,
     ranks_among,
@@ -104,6 +105,37 @@ def f1_influence(truth: FloatArray, decision: FloatArray) -> Influence | Undecid
     return _ratio(2.0 * truth * decision, truth + decision)
 
 
+def macro_f1_influence(
+    truth: FloatArray, decision: FloatArray, classes: tuple[str, ...] = ()
+) -> Influence | Undecided:
+    """Of the mean of each class's ratio 2 TP / (rows of it + rows decided so), by the delta method.
+
+    A row of class t decided as p is a part of two ratios F = 2 TP / D, one when it is right: it adds
+    (2 [t = p] / D_t - F_t / D_t - F_p / D_p) / K (Takahashi et al., Applied Intelligence 2022, 52:4961,
+    from the same confusion matrix).
+
+    Args:
+        truth: shape (rows,): class codes.
+        decision: shape (rows,): predicted codes.
+        classes: names of all classes in the order of their codes; empty: up to the largest code.
+    """
+    if truth.size == 0:
+        return NO_ROWS
+    counts = class_counts(truth, decision, len(classes) or None)
+    if counts is None:
+        absent = np.setdiff1d(np.arange(max(len(classes), int(decision.max()) + 1)), truth)
+        names = ", ".join(classes[code] if classes else str(code) for code in absent[:3])
+        more = ", …" if absent.size > 3 else ""
+        return Undecided(reason=f"no row is of class {names}{more}: macro_f1 is undefined")
+    hits, sizes = counts
+    real, said = truth.astype(np.int64), decision.astype(np.int64)
+    share = 2.0 * hits / sizes**2
+    parts = (2.0 * (real == said) / sizes[real] - share[real] - share[said]) / sizes.size
+    # A row that changes sides moves the ratio of its class by at most 2 / D, the other by 1 / (D + 1).
+    effect = 3.0 / (sizes.size * float(np.min(sizes)))
+    return Influence(value=float(np.mean(2.0 * hits / sizes)), parts=parts, effect=effect)
+
+
 def correct_influence(truth: FloatArray, decision: FloatArray) -> Influence | Undecided:
     """Of the share decided right: accuracy, and recall on positive rows."""
     if truth.size == 0:
@@ -158,6 +190,7 @@ INFLUENCES: Mapping[str, InfluenceOf] = {
     "recall": correct_influence,
     "precision": precision_influence,
     "f1": f1_influence,
+    "macro_f1": macro_f1_influence,
     "mae": _mean_of(row_absolute_errors),
     "mse": _mean_of(row_squared_errors),
     "rmse": _mean_of(row_squared_errors),

@@ -22,6 +22,7 @@ def interval(
     skewed: bool,
     fallback: Estimate | None,
     method: str,
+    unit: str = "rows",
 ) -> Estimate | Undecided:
     """A t interval of the metric, or of a difference of it, from what each row or cluster adds.
 
@@ -40,9 +41,10 @@ def interval(
         skewed: whether the metric is one of few rows.
         fallback: a conservative estimate for when it leaves no interval; None: undecided then.
         method: name for people.
+        unit: what independent rows are called, in the plural.
     """
     parts, largest = (influence.parts, 1) if clusters is None else _cluster_sums(influence.parts, clusters)
-    name = "rows" if clusters is None else "clusters"
+    name = unit if clusters is None else "clusters"
     skewed = skewed or clusters is not None
     if parts.size < MIN_UNITS:
         return Undecided(reason=f"only {parts.size} {name}, at least {MIN_UNITS} are needed")
@@ -52,7 +54,7 @@ def interval(
             center=center,
             differing=0,
             effect=influence.effect * largest,
-            method="rule of three: no row differs",
+            method=f"rule of three: no {name[:-1]} differs",
         )
     squares = np.square(parts)
     effective = float(np.sum(squares) ** 2 / np.sum(np.square(squares)))

@@ -110,6 +110,39 @@ def f1(truth: FloatArray, decision: FloatArray) -> float | None:
     return 2.0 * hits / whole if whole else None
 
 
+def macro_f1(truth: FloatArray, decision: FloatArray, classes: int | None = None) -> float | None:
+    """Mean over the classes of each class's F1; None when a class has no row.
+
+    Args:
+        truth: shape (rows,): class codes from 0.
+        decision: shape (rows,): predicted codes.
+        classes: how many there are; None: up to the largest code.
+    """
+    counts = class_counts(truth, decision, classes)
+    if counts is None:
+        return None
+    hits, sizes = counts
+    return float(np.mean(2.0 * hits / sizes))
+
+
+def class_counts(
+    truth: FloatArray, decision: FloatArray, classes: int | None
+) -> tuple[FloatArray, FloatArray] | None:
+    """Per class the rows decided right, and the rows of the class plus the rows decided so.
+
+    None when a class has no row, or there are none at all.
+    """
+    if truth.size == 0:
+        return None
+    real, said = truth.astype(np.int64), decision.astype(np.int64)
+    least = classes or int(max(real.max(), said.max())) + 1
+    rows = np.bincount(real, minlength=least)
+    if not np.all(rows):
+        return None
+    hits = np.bincount(real[real == said], minlength=least).astype(np.float64)
+    return hits, (rows + np.bincount(said, minlength=least)).astype(np.float64)
+
+
 def row_squared_errors(truth: FloatArray, value: FloatArray) -> FloatArray:
     """Per row the squared error."""
     require_finite(value)
@@ -190,6 +223,7 @@ POINT_METRICS: Mapping[str, PointMetric] = {
     "precision": precision,
     "recall": recall,
     "f1": f1,
+    "macro_f1": macro_f1,
     "mae": mae,
     "rmse": rmse,
     "mse": mse,

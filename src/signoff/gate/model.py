@@ -21,19 +21,25 @@ Verdict = Literal["pass", "fail", "inconclusive"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationTable:
-    """The rows that both models are judged on.
+    """The rows that both models are judged on: one row per prediction, list to be ranked, or question.
 
     Attributes:
         digest: of the file's bytes, or of a Delta table's version and files.
-        truth: shape (rows,), float64: the label; 1.0 and 0.0 for two classes.
+        truth: shape (rows,), float64: the label; 1.0 and 0.0 for two classes, the class's place in ``classes``
+            for many; 0.0 throughout where answers are judged by `Predictions.values`.
         slices: per slice column the row's value as text, shape (rows,) each.
         clusters: shape (rows,): which rows belong together, as integer codes; None when all are independent.
+        classes: of many classes their names, those of the table and those that a model knows; else empty.
+        reference: answers that know nothing of the models, which a first release must beat: a naive forecast,
+            or a random order of each list; None: a constant answer.
     """
 
     digest: Digest
     truth: FloatArray
     slices: Mapping[str, StrArray]
     clusters: IntArray | None
+    classes: tuple[str, ...] = ()
+    reference: Predictions | None = None
 
     @property
     def rows(self) -> int:
@@ -48,10 +54,11 @@ class Predictions:
     Attributes:
         score: shape (rows,), float64: probability or score of the positive class, or the predicted value
             for regression; None when the model gives none.
-        decision: shape (rows,), float64: the predicted class as 1.0 / 0.0 with the model's own threshold;
-            None for regression.
+        decision: shape (rows,), float64: the predicted class as 1.0 / 0.0 with the model's own threshold, or
+            as the class's place among many; None for regression.
         latency_ms: shape (requests,): time of single-row predictions; None when not measured.
-        values: per metric of kind ``value`` one value per list or question, shape (rows,) each.
+        values: per metric of kind ``value`` one value per list or question, shape (rows,) each; NaN where the
+            metric does not apply, such as retrieval for a question that nothing answers.
     """
 
     score: FloatArray | None

@@ -1,6 +1,7 @@
 """The rows that count: truth and both models' answers, checked before anything is measured."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -12,6 +13,7 @@ from signoff.gate.model import EvaluationTable, Predictions
 from signoff.standard.metrics import METRICS, Metric, Task, metrics_for
 
 ModelKind: TypeAlias = Task
+_UNITS: Mapping[ModelKind, str] = {"ranking": "lists", "assistant": "questions"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,16 +21,20 @@ class Rows:
     """Evaluation rows, all of them or a part; every array has shape (rows,).
 
     Attributes:
-        truth: the label; 1.0 and 0.0 for two classes.
+        truth: the label; 1.0 and 0.0 for two classes, class codes for many.
         candidate: the candidate's answers.
         baseline: the baseline's, in the same order; None for a first release.
         clusters: which rows belong together; None when all are independent.
+        classes: names of many classes in the order of their codes; else empty.
+        unit: what a row is called, in the plural.
     """
 
     truth: FloatArray
     candidate: Predictions
     baseline: Predictions | None
     clusters: IntArray | None
+    classes: tuple[str, ...] = ()
+    unit: str = "rows"
 
     @property
     def count(self) -> int:
@@ -37,7 +43,8 @@ class Rows:
 
     def where(self, mask: BoolArray) -> "Rows":
         """The rows for which the mask, shape (rows,), holds."""
-        return Rows(
+        return replace(
+            self,
             truth=self.truth[mask],
             candidate=_pick(self.candidate, mask),
             baseline=None if self.baseline is None else _pick(self.baseline, mask),
@@ -46,13 +53,14 @@ class Rows:
 
     def against(self, answers: Predictions) -> "Rows":
         """The same rows with these answers as the baseline's."""
-        return Rows(truth=self.truth, candidate=self.candidate, baseline=answers, clusters=self.clusters)
+        return replace(self, baseline=answers)
 
 
 def _pick(answers: Predictions, mask: BoolArray) -> Predictions:
     return Predictions(
         score=None if answers.score is None else answers.score[mask],
         decision=None if answers.decision is None else answers.decision[mask],
+        values={name: values[mask] for name, values in answers.values.items()},
     )
 
 
@@ -84,10 +92,16 @@ def answers_for(metric: Metric, answers: Predictions, who: str) -> FloatArray:
     Raises:
         DataError: the model gives none of that kind.
     """
-    found = answers.decision if metric.kind == "decision" else answers.score
+    if metric.kind == "value":
+        found = answers.values.get(metric.name)
+    else:
+        found = answers.decision if metric.kind == "decision" else answers.score
     if found is None:
+        what = (
+            f"no {metric.name}" if metric.kind == "value" else f"no {metric.kind}s, which {metric.name} needs"
+        )
         raise DataError(
-            f"the {who} gives no {metric.kind}s, which {metric.name} needs",
+            f"the {who} gives {what}",
             where=who,
             hint="log a model that returns them, or let the standard name a metric that does without",
         )
@@ -114,26 +128,37 @@ def checked_rows(
         label: its label column, for messages.
 
     Raises:
-        DataError: no rows, a label that is not a number or not 0 / 1, only one class, answers or columns of
-            another length, or an answer that is NaN, infinite or (a decision) not 0 / 1.
+        DataError: no rows, a label that is not a number or no known class, only one class, answers or columns
+            of another length, an answer that is NaN, infinite or (a decision) no known class, or a value out
+            of its metric's reach.
     """
     where = f"{source}, column {label}"
     if table.rows == 0:
         raise DataError(
             "the evaluation table has no rows", where=source, hint="check the recipe in evaluate:"
         )
-    _require_label(table.truth, kind, where)
+    if kind in {"classification", "regression", "multiclass"}:
+        _require_label(table.truth, kind, where, classes=len(table.classes))
     for name, column in (*table.slices.items(), ("(clusters)", table.clusters)):
         if column is not None and column.shape != (table.rows,):
             raise DataError(f"column {name} has shape {column.shape} for {table.rows} rows", where=source)
     for who, answers in (("candidate", candidate), ("baseline", baseline)):
         if answers is not None:
             _require_answers(answers, table.rows, who)
+            _require_decision(answers.decision, kind, who, classes=len(table.classes))
+            _require_values(answers, table.rows, who)
     clusters = None if table.clusters is None else _shared(table.clusters)
-    return Rows(truth=table.truth, candidate=candidate, baseline=baseline, clusters=clusters)
+    return Rows(
+        truth=table.truth,
+        candidate=candidate,
+        baseline=baseline,
+        clusters=clusters,
+        classes=table.classes,
+        unit=_UNITS.get(kind, "rows"),
+    )
 
 
-def _require_label(truth: FloatArray, kind: ModelKind, where: str) -> None:
+def _require_label(truth: FloatArray, kind: ModelKind, where: str, *, classes: int) -> None:
     unknown = np.flatnonzero(~np.isfinite(truth))
     if unknown.size:
         raise DataError(
@@ -144,9 +169,11 @@ def _require_label(truth: FloatArray, kind: ModelKind, where: str) -> None:
     if kind == "regression":
         return
     values = np.unique(truth)
-    odd = values[(values != 0.0) & (values != 1.0)]
+    odd = _no_code(values, classes if kind == "multiclass" else 2)
     if odd.size:
         shown = ", ".join(f"{value:g}" for value in odd[:3])
+        if kind == "multiclass":
+            raise DataError(f"labels must be codes of {classes} classes; found {shown}", where=where)
         raise DataError(
             f"labels must be 0 or 1; found {shown}",
             where=where,
@@ -174,13 +201,45 @@ def _require_answers(answers: Predictions, rows: int, who: str) -> None:
             require_finite(values)
         except DataError as error:
             raise DataError(f"{what}s of the {who}: {error.what}", where=who, hint=error.hint) from error
-    decision = answers.decision
-    if decision is not None and not np.all((decision == 0.0) | (decision == 1.0)):
-        raise DataError(
-            f"decisions of the {who} must be 0 or 1; found {np.unique(decision)[:3].tolist()}",
-            where=who,
-            hint="decisions are classes; a probability belongs into the score",
-        )
     latency = answers.latency_ms
     if latency is not None and not np.all(np.isfinite(latency) & (latency >= 0.0)):
         raise DataError(f"latencies of the {who} must be 0 or more and finite", where=who)
+
+
+def _require_decision(decision: FloatArray | None, kind: ModelKind, who: str, *, classes: int) -> None:
+    if decision is None:
+        return
+    odd = _no_code(np.unique(decision), classes if kind == "multiclass" else 2)
+    if odd.size:
+        known = f"codes of {classes} classes" if kind == "multiclass" else "0 or 1"
+        raise DataError(
+            f"decisions of the {who} must be {known}; found {odd[:3].tolist()}",
+            where=who,
+            hint="decisions are classes; a probability belongs into the score",
+        )
+
+
+def _no_code(values: FloatArray, classes: int) -> FloatArray:
+    """The values that are no whole number from 0 to below ``classes``."""
+    odd: BoolArray = (values < 0.0) | (values >= classes) | (values != np.floor(values))
+    return values[odd]
+
+
+def _require_values(answers: Predictions, rows: int, who: str) -> None:
+    for name, values in answers.values.items():
+        metric = METRICS.get(name)
+        if metric is None or metric.kind != "value":
+            raise DataError(
+                f"the {who} gives values of {name!r}, which is no metric of lists or questions", where=who
+            )
+        if values.shape != (rows,):
+            raise DataError(
+                f"the {who} gave {name} values of shape {values.shape} for {rows} lists or questions",
+                where=who,
+            )
+        most = 1.0 if metric.unit_range else np.finfo(np.float64).max
+        known = values[~np.isnan(values)]
+        odd = known[(known < 0.0) | (known > most)]
+        if odd.size:
+            reach = "between 0 and 1" if metric.unit_range else "0 or more and finite"
+            raise DataError(f"{name} of the {who} must be {reach}; found {odd[:3].tolist()}", where=who)

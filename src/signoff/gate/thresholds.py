@@ -20,8 +20,8 @@ def threshold_questions(
 
 
 def measures_quality(rules: GateRules) -> bool:
-    """Whether a threshold bounds how good the answers are, not only how fast."""
-    return any(rule.metric not in QUANTILES for rule in rules.thresholds)
+    """Whether a threshold bounds how good the answers are, not only how fast or how dear."""
+    return any(rule.metric not in {*QUANTILES, "cost_per_request"} for rule in rules.thresholds)
 
 
 def _question(rule: ThresholdRule, kind: ModelKind, rows: Rows, alpha: float) -> Question:

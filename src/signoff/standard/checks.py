@@ -3,7 +3,8 @@
 import re
 from collections.abc import Mapping
 
-from signoff.standard.metrics import METRICS, TASKS, metrics_for
+from signoff.standard import defaults
+from signoff.standard.metrics import METRICS, Task, metrics_for
 from signoff.standard.names import SHIPPED_TYPES
 from signoff.standard.schema import (
     PrimarySection,
@@ -23,6 +24,15 @@ _CYCLE = re.compile(
 )
 _NOTEBOOK = re.compile(r"\.ipynb\b|notebook|^untitled", re.IGNORECASE)
 _DECISIVE_MARGIN = 1.0
+_WITH_CLASSES: tuple[Task, ...] = ("classification", "multiclass")
+_RECIPE_TASKS: Mapping[str, tuple[Task, ...]] = {
+    "positive": ("classification",),
+    "threshold": ("classification",),
+    "group": ("ranking",),
+    "k": ("ranking", "assistant"),
+    "naive": ("regression",),
+}
+"""Keys of `evaluate` that only some tasks have."""
 
 
 def check_model_types(document: StandardDocument, faults: Faults) -> None:
@@ -55,23 +65,27 @@ def check_use_case(
     _check_run_name(section, path, faults)
     if section.batch is not None and section.batch.input == section.batch.output:
         faults.add((*path, "batch", "output"), "input and output are the same table", "name another table")
-    task = _task(document, section, path, faults)
-    if task is None:
+    shipped = _shipped_type(document, section, path, faults)
+    if shipped is None:
         return False
-    if task not in TASKS:
-        _note_not_scored(task, path, faults)
-        return True
-    _check_margin(section.primary, task, (*path, "primary"), faults)
-    _check_slices(section.slices, task, (*path, "slices"), faults)
-    _check_thresholds(section.thresholds, task, (*path, "thresholds"), faults)
-    if task != "classification":
-        for key, value in (
-            ("positive", section.evaluate.positive),
-            ("threshold", section.evaluate.threshold),
-        ):
-            if value is not None:
-                faults.add((*path, "evaluate", key), f"{task} has no `{key}`", "remove the line")
+    _check_margin(section.primary, shipped, (*path, "primary"), faults)
+    _check_slices(section.slices, shipped, (*path, "slices"), faults)
+    _check_thresholds(section.thresholds, shipped, (*path, "thresholds"), faults)
+    _check_recipe(section, shipped, path, faults)
     return True
+
+
+def _check_recipe(section: UseCaseSection, shipped: str, path: Path, faults: Faults) -> None:
+    """What a task has no use for would be read as if it counted."""
+    task = _task(shipped)
+    for key, tasks in _RECIPE_TASKS.items():
+        if getattr(section.evaluate, key) is not None and task not in tasks:
+            faults.add((*path, "evaluate", key), f"{shipped} has no `{key}`", "remove the line")
+    if task == "ranking" and section.evaluate.group is None:
+        message = "nothing says which rows are one list to be ranked"
+        faults.add((*path, "evaluate"), message, "name the column, such as group: customer_id")
+    if section.gate is not None and section.gate.labels == "stable" and task not in _WITH_CLASSES:
+        faults.add((*path, "gate", "labels"), f"{shipped} has no classes", "remove the line")
 
 
 def _check_experiments(name: str, section: UseCaseSection, path: Path, faults: Faults) -> None:
@@ -107,7 +121,9 @@ def _check_run_name(section: UseCaseSection, path: Path, faults: Faults) -> None
         faults.add((*path, "run_name"), message, "for one week of churn: churn-\\d{4}-w\\d{2}")
 
 
-def _task(document: StandardDocument, section: UseCaseSection, path: Path, faults: Faults) -> str | None:
+def _shipped_type(
+    document: StandardDocument, section: UseCaseSection, path: Path, faults: Faults
+) -> str | None:
     """The shipped type that scores the use case; None, after a fault, when its type is unknown."""
     if (own := document.model_types.get(section.type)) is not None:
         return own.like
@@ -120,21 +136,16 @@ def _task(document: StandardDocument, section: UseCaseSection, path: Path, fault
     return None
 
 
-def _note_not_scored(task: str, path: Path, faults: Faults) -> None:
-    message = f"no metric can be the primary one of {task}: this version scores classification and regression"
-    hint = (
-        "until it scores more: where a yes-or-no answer can be labelled, add a type of your own under "
-        f"model_types with like: classification, and `require` what {task} needs"
-    )
-    faults.add((*path, "primary", "metric"), message, hint)
+def _task(shipped: str) -> Task:
+    return defaults.model_type(shipped).task
 
 
-def _check_margin(rule: PrimarySection | SliceSection, task: str, path: Path, faults: Faults) -> None:
+def _check_margin(rule: PrimarySection | SliceSection, shipped: str, path: Path, faults: Faults) -> None:
     metric = METRICS[rule.metric]
-    usable = metrics_for(task, paired=True)
-    if task not in metric.tasks:
-        message = f"`{rule.metric}` does not measure {task}"
-        faults.add((*path, "metric"), message, f"metrics for {task}: {', '.join(usable)}")
+    usable = metrics_for(_task(shipped), paired=True)
+    if _task(shipped) not in metric.tasks:
+        message = f"`{rule.metric}` does not measure {shipped}"
+        faults.add((*path, "metric"), message, f"metrics for {shipped}: {', '.join(usable)}")
     elif not metric.paired:
         message = f"`{rule.metric}` cannot be compared row by row, so it serves thresholds only"
         faults.add((*path, "metric"), message, f"metrics for a margin: {', '.join(usable)}")
@@ -144,23 +155,23 @@ def _check_margin(rule: PrimarySection | SliceSection, task: str, path: Path, fa
             faults.add((*path, key), message, "write 0.05 for five points")
 
 
-def _check_slices(rules: tuple[SliceSection, ...], task: str, path: Path, faults: Faults) -> None:
+def _check_slices(rules: tuple[SliceSection, ...], shipped: str, path: Path, faults: Faults) -> None:
     seen: set[tuple[str, str]] = set()
     for at, rule in enumerate(rules):
-        _check_margin(rule, task, (*path, at), faults)
+        _check_margin(rule, shipped, (*path, at), faults)
         if (rule.by, rule.metric) in seen:
             faults.add((*path, at), f"a second rule for {rule.metric} by {rule.by}", "keep the stricter one")
         seen.add((rule.by, rule.metric))
 
 
-def _check_thresholds(rules: tuple[ThresholdSection, ...], task: str, path: Path, faults: Faults) -> None:
+def _check_thresholds(rules: tuple[ThresholdSection, ...], shipped: str, path: Path, faults: Faults) -> None:
     seen: set[str] = set()
     for at, rule in enumerate(rules):
         metric = METRICS[rule.metric]
-        if task not in metric.tasks:
-            usable = ", ".join(metrics_for(task, paired=False))
-            message = f"`{rule.metric}` does not measure {task}"
-            faults.add((*path, at, "metric"), message, f"metrics for {task}: {usable}")
+        if _task(shipped) not in metric.tasks:
+            usable = ", ".join(metrics_for(_task(shipped), paired=False))
+            message = f"`{rule.metric}` does not measure {shipped}"
+            faults.add((*path, at, "metric"), message, f"metrics for {shipped}: {usable}")
         if rule.metric in seen:
             faults.add((*path, at), f"a second bound on {rule.metric}", "keep the stricter one")
         seen.add(rule.metric)

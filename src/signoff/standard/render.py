@@ -147,6 +147,11 @@ def gate_lines(rules: UseCaseRules) -> Iterator[str]:
     yield f"data {recipe.data}, label {recipe.label}" + (
         "" if recipe.positive is None else f", positive {recipe.positive}"
     )
+    if gate.task in {"ranking", "assistant"}:
+        lists = "" if recipe.group is None else f"lists by {recipe.group}, "
+        yield f"{lists}cut off after {recipe.k}"
+    if recipe.naive is not None:
+        yield f"a first release must beat the naive forecast in {recipe.naive}"
     yield f"primary: {margin_words(gate.primary)}"
     for rule in gate.slices:
         only = f" ({', '.join(rule.only)})" if rule.only else ""

@@ -5,8 +5,7 @@ import re
 from dataclasses import dataclass
 
 from signoff.errors import UsageError
-from signoff.standard.metrics import TASKS
-from signoff.standard.names import NAME, OWNER, PROFILES
+from signoff.standard.names import NAME, OWNER, PROFILES, SHIPPED_TYPES
 from signoff.standard.shape import closest, did_you_mean
 
 SCHEMA_FILE = ".signoff/schema.json"
@@ -17,32 +16,84 @@ _NOT_TEXT = frozenset({"true", "false", "null"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Example:
-    """What a model type's scaffold names."""
+    """What a model type's scaffold names.
+
+    Attributes:
+        label: the label column.
+        recipe: further lines of `evaluate`, each a key with its remark.
+        primary: the primary metric with its margin.
+        slices: comparisons per slice.
+        thresholds: absolute bounds.
+        key: column that identifies a row to be scored.
+    """
 
     label: str
+    recipe: tuple[str, ...]
     primary: str
-    margin: str
-    slice_metric: str
-    slice_margin: str
-    threshold: str
+    slices: tuple[str, ...]
+    thresholds: tuple[str, ...]
+    key: str = "customer_id"
 
 
+_CLUSTER = "# cluster: customer_id           # rows of one customer are not independent"
+_P95 = "{metric: latency_p95_ms, at_most: 50}"
+_REGRESSION = _Example(
+    label="target",
+    recipe=(_CLUSTER,),
+    primary="{metric: mae, no_worse_than: 0.5}",
+    slices=("{by: segment, metric: mae, no_worse_than: 1.0}",),
+    thresholds=("{metric: r2, at_least: 0.6}", _P95),
+)
 _EXAMPLES = {
     "classification": _Example(
         label="label",
-        primary="roc_auc",
-        margin="0.01",
-        slice_metric="recall",
-        slice_margin="0.05",
-        threshold="{metric: precision, at_least: 0.6}",
+        recipe=(_CLUSTER,),
+        primary="{metric: roc_auc, no_worse_than: 0.01}",
+        slices=("{by: segment, metric: recall, no_worse_than: 0.05}",),
+        thresholds=("{metric: precision, at_least: 0.6}", _P95),
     ),
-    "regression": _Example(
-        label="target",
-        primary="mae",
-        margin="0.5",
-        slice_metric="mae",
-        slice_margin="1.0",
-        threshold="{metric: r2, at_least: 0.6}",
+    "regression": _REGRESSION,
+    "forecasting": _Example(
+        label="sold",
+        recipe=(
+            "# naive: sold_a_week_ago          # a first release must beat this forecast",
+            "# cluster: series                 # errors of one series are not independent",
+        ),
+        primary="{metric: mae, no_worse_than: 0.5}",
+        slices=("{by: horizon, metric: mae, no_worse_than: 1.0}",),
+        thresholds=("{metric: rmse, at_most: 12}", _P95),
+        key="series",
+    ),
+    "ranking": _Example(
+        label="relevance",
+        recipe=(
+            "group: customer_id               # rows of one customer are one list to be ranked",
+            "# k: 10                           # lists are cut off after so many rows",
+        ),
+        primary="{metric: ndcg, no_worse_than: 0.01}",
+        slices=("{by: segment, metric: recall_at_k, no_worse_than: 0.05}",),
+        thresholds=("{metric: mrr, at_least: 0.3}", _P95),
+        key="item_id",
+    ),
+    "text-classification": _Example(
+        label="topic",
+        recipe=("# cluster: thread                 # messages of one thread are not independent",),
+        primary="{metric: macro_f1, no_worse_than: 0.02}",
+        slices=("{by: topic, metric: accuracy, no_worse_than: 0.05}   # each topic's recall",),
+        thresholds=("{metric: accuracy, at_least: 0.7}", _P95),
+        key="message_id",
+    ),
+    "llm-app": _Example(
+        label="relevant",
+        recipe=("# k: 10                           # passages are cut off after so many",),
+        primary="{metric: answer_quality, no_worse_than: 0.03}",
+        slices=("{by: subject, metric: groundedness, no_worse_than: 0.05}",),
+        thresholds=(
+            "{metric: groundedness, at_least: 0.9}",
+            "{metric: abstention, at_least: 0.8}",
+            "{metric: latency_p95_ms, at_most: 2000}",
+        ),
+        key="question_id",
     ),
 }
 
@@ -52,7 +103,7 @@ def scaffold(profile: str, model_type: str, use_case: str, owner: str) -> str:
 
     Args:
         profile: small, mid or enterprise.
-        model_type: classification or regression.
+        model_type: a shipped model type, such as classification.
         use_case: its name.
         owner: the person who answers for it.
 
@@ -61,13 +112,10 @@ def scaffold(profile: str, model_type: str, use_case: str, owner: str) -> str:
     """
     if profile not in PROFILES:
         raise UsageError(f"unknown profile `{profile}`", hint=did_you_mean(profile, PROFILES))
-    if model_type not in TASKS:
-        close = closest(model_type, TASKS)
-        hint = (
-            f"did you mean `{close}`?"
-            if close
-            else f"this version scores {' and '.join(TASKS)}; other types can be `like` one of them"
-        )
+    if model_type not in SHIPPED_TYPES:
+        close = closest(model_type, SHIPPED_TYPES)
+        known = f"shipped types are {', '.join(SHIPPED_TYPES)}; your own can be `like` one of them"
+        hint = f"did you mean `{close}`?" if close else known
         raise UsageError(f"no standard can be begun for model type `{model_type}`", hint=hint)
     if not re.fullmatch(NAME.pattern, use_case):
         raise UsageError(f"`{use_case}` cannot name a use case", hint=NAME.words)
@@ -75,6 +123,9 @@ def scaffold(profile: str, model_type: str, use_case: str, owner: str) -> str:
         raise UsageError(f"`{owner}` cannot be an owner", hint=OWNER.words)
     example = _EXAMPLES[model_type]
     name = _quoted(use_case)
+    recipe = "".join(f"\n      {line}" for line in example.recipe)
+    slices = "".join(f"\n    #   - {rule}" for rule in example.slices)
+    thresholds = "".join(f"\n    #   - {rule}" for rule in example.thresholds)
     return f"""\
 # yaml-language-server: $schema={SCHEMA_FILE}
 #
@@ -101,19 +152,15 @@ use_cases:
     # The rows that candidate and production version are both judged on.
     evaluate:
       data: data/evaluation.parquet    # Parquet, CSV or a Delta table, relative to this file
-      label: {example.label}
-      # cluster: customer_id           # rows of one customer are not independent
+      label: {example.label}{recipe}
 
     # better_by asks for a gain, no_worse_than rules out a loss; both in units of the metric.
-    primary: {{metric: {example.primary}, no_worse_than: {example.margin}}}
+    primary: {example.primary}
 
     # The same inside each group that must not pay for the average.
-    # slices:
-    #   - {{by: segment, metric: {example.slice_metric}, no_worse_than: {example.slice_margin}}}
+    # slices:{slices}
 
-    # thresholds:
-    #   - {example.threshold}
-    #   - {{metric: latency_p95_ms, at_most: 50}}
+    # thresholds:{thresholds}
 
     # What runs must log beside what profile and model type ask for.
     # require:
@@ -124,7 +171,7 @@ use_cases:
     # batch:
     #   input: data/to_score.parquet
     #   output: data/predictions
-    #   keys: [customer_id]
+    #   keys: [{example.key}]
 """
 
 

@@ -6,7 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from signoff.adapters.scoring import classify, measure_latency, model_input, regress
+from signoff.adapters.scoring import (
+    answer_table,
+    classify,
+    classify_many,
+    measure_latency,
+    model_input,
+    regress,
+    score_rows,
+)
 from signoff.errors import DataError, ModelError
 from signoff.record.schema import ColumnRecord, SchemaRecord
 from signoff.standard.model import EvaluationRecipe
@@ -172,3 +180,58 @@ def test_latency_is_asked_row_by_row() -> None:
     assert set(sizes) == {1}
     assert len(times) >= 299, "enough for the 99th percentile"
     assert (times >= 0).all()
+
+
+WORDS = ["a", "b", "c", "a"]
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        np.array(WORDS),
+        np.array(WORDS, dtype=object)[:, None],
+        WORDS,
+        pd.DataFrame({"label": WORDS, "score": [0.9, 0.8, 0.7, 0.6]}),
+        pd.DataFrame({"prediction": WORDS, "score": [0.9, 0.8, 0.7, 0.6]}),
+        pd.DataFrame({"topic": WORDS}),
+    ],
+)
+def test_many_classes_are_answered_by_name(output: Any) -> None:
+    assert classify_many(Answers(predict=output), FRAME, recipe=recipe()) == ("a", "b", "c", "a")
+    table = pd.DataFrame({"label": list("zzzz"), "topic": WORDS})
+    assert classify_many(Answers(predict=table), FRAME, recipe=recipe(score="topic")) == ("a", "b", "c", "a")
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (Answers(predict=np.eye(4)), "one class per row is needed"),
+        (Answers(predict=np.array(WORDS[:3])), "one class per row is needed"),
+        (Answers(predict=["a", None, "b", "c"]), "answers None, which is no class"),
+        (Answers(predict=[1.0, np.nan, 2.0, 1.0]), "answers nan, which is no class"),
+        (Answers(predict=pd.DataFrame({"x": WORDS, "y": WORDS})), "none of prediction, label"),
+        (Answers(("A", "B"), predict=WORDS), "the model knows the classes 'A' and 'B', the evaluation table"),
+    ],
+)
+def test_other_answers_are_no_classes(model: Answers, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        classify_many(model, FRAME, recipe=recipe(), seen=("a", "b"))
+
+
+def test_rows_are_ordered_by_a_number_or_by_the_score_of_the_larger_class() -> None:
+    assert score_rows(Answers(predict=[3, 1, 2, 0]), FRAME, recipe=recipe()).tolist() == [3, 1, 2, 0]
+    clicks = Answers((0, 1), predict_proba=PROBABILITIES, predict=np.array([0, 0, 1, 1]))
+    assert score_rows(clicks, FRAME, recipe=recipe()).tolist() == [0.1, 0.3, 0.6, 0.8]
+    with pytest.raises(ModelError, match="gives classes and no scores"):
+        score_rows(Answers((0, 1), predict=np.array([0, 1, 1, 0])), FRAME, recipe=recipe())
+    with pytest.raises(ModelError, match="1 of 4 scores are NaN or infinite"):
+        score_rows(Answers(predict=[1.0, np.nan, 0.0, 1.0]), FRAME, recipe=recipe())
+
+
+def test_an_assistant_answers_with_a_table_of_one_row_per_question() -> None:
+    questions = FRAME.set_axis([7, 8, 9, 10])
+    answers = answer_table(Answers(predict=pd.DataFrame({"answer": WORDS})), questions)
+    assert answers.index.tolist() == [7, 8, 9, 10]
+    for output in (pd.DataFrame({"answer": WORDS[:3]}), WORDS):
+        with pytest.raises(ModelError, match="table of 4 rows"):
+            answer_table(Answers(predict=output), questions)

@@ -54,7 +54,7 @@ def gate_rules(
         threshold=0.5,
     )
     return GateRules(
-        task=METRICS[primary.metric].tasks[0],
+        task=METRICS[primary.metric].tasks[0] if primary.metric in METRICS else "classification",
         recipe=recipe,
         primary=primary,
         slices=slices,

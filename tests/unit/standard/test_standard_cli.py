@@ -14,6 +14,7 @@ from signoff.apps.standard_file import find_standard, read_standard
 from signoff.errors import StandardError, UsageError
 from signoff.evidence.roster import parse_roster
 from signoff.standard.load import load_standard
+from signoff.standard.names import SHIPPED_TYPES
 from signoff.standard.scaffold import scaffold, scaffold_roster
 from signoff.standard.strict_yaml import load_yaml
 
@@ -87,8 +88,8 @@ def test_a_gitignore_gains_only_what_it_lacks(folder: Path) -> None:
         (("--use-case", "a/b", "--owner", "Ana"), "cannot name a use case"),
         (("--use-case", "churn", "--owner", "ana@"), "cannot be an owner"),
         (
-            ("--use-case", "churn", "--owner", "Ana", "--type", "llm-app"),
-            "scores classification and regression",
+            ("--use-case", "churn", "--owner", "Ana", "--type", "vision"),
+            "shipped types are classification, regression, forecasting",
         ),
         (
             ("--use-case", "churn", "--owner", "Ana", "--type", "clasification"),
@@ -105,7 +106,7 @@ def test_init_refuses_what_no_standard_can_hold(folder: Path, args: tuple[str, .
 
 
 @pytest.mark.parametrize("profile", ["small", "mid", "enterprise"])
-@pytest.mark.parametrize("model_type", ["classification", "regression"])
+@pytest.mark.parametrize("model_type", SHIPPED_TYPES)
 @pytest.mark.parametrize(
     ("use_case", "owner"), [("churn", "ana@shop.example"), ("1e3", 'Ana "A." #1: O\'Neil'), ("null", "true")]
 )

@@ -10,6 +10,7 @@ PRIMARY = {"metric": "roc_auc", "no_worse_than": 0.01}
 EVALUATE = {"data": "d", "label": "y"}
 SLICE = {"by": "band", "metric": "recall", "no_worse_than": 0.05}
 REGRESSION = {"type": "regression", "primary": {"metric": "mae", "no_worse_than": 1}}
+RANKING = {"type": "ranking", "primary": {"metric": "ndcg", "no_worse_than": 0.01}}
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,12 @@ def test_faults_of_the_whole(top: dict[str, object], path: str, message: str, hi
         ({"owner": "ana@"}, "owner", "cannot serve as owner", "e-mail"),
         ({"owner": ...}, "", "`owner` is missing", "The person who answers for it"),
         ({"type": "clasification"}, "type", "unknown model type", "did you mean `classification`?"),
-        ({"type": "llm-app"}, "primary.metric", "this version scores classification and regression", "like: class"),
+        ({"type": "llm-app"}, "primary.metric", "`roc_auc` does not measure llm-app", "groundedness"),
+        ({**RANKING, "evaluate": EVALUATE}, "evaluate", "which rows are one list", "group: customer_id"),
+        ({"evaluate": {**EVALUATE, "group": "g"}}, "evaluate.group", "classification has no `group`", "remove"),
+        ({"evaluate": {**EVALUATE, "k": 5}}, "evaluate.k", "classification has no `k`", "remove"),
+        ({"evaluate": {**EVALUATE, "naive": "n"}}, "evaluate.naive", "classification has no `naive`", "remove"),
+        ({**RANKING, "gate": {"labels": "stable"}}, "gate.labels", "ranking has no classes", "remove"),
         ({"experiment": "other"}, "experiment[0]", "does not begin with the use case's name", "churn/family"),
         ({"experiment": ["churn", "churn"]}, "experiment", "named twice", None),
         ({"experiment": ["churn/*"]}, "experiment[0]", "is a pattern", "put churn ahead"),

@@ -37,6 +37,31 @@ def test_the_digest_is_that_of_the_bytes() -> None:
     assert load_standard(text, "f").digest.hex == hashlib.sha256(text.encode()).hexdigest()
 
 
+@pytest.mark.parametrize(
+    ("model_type", "task", "metric", "recipe"),
+    [
+        ("forecasting", "regression", "mae", {"naive": "last_year"}),
+        ("ranking", "ranking", "ndcg", {"group": "customer", "k": 5}),
+        ("llm-app", "assistant", "groundedness", {"k": 3}),
+        ("text-classification", "multiclass", "macro_f1", {}),
+    ],
+)
+def test_every_shipped_type_is_scored_as_its_task_and_so_is_a_type_like_it(
+    model_type: str, task: str, metric: str, recipe: dict[str, object]
+) -> None:
+    for top, name in (({}, model_type), ({"model_types": {"own": {"like": model_type}}}, "own")):
+        standard = load(
+            top,
+            type=name,
+            evaluate={"data": "d.csv", "label": "y", **recipe},
+            primary={"metric": metric, "no_worse_than": 0.05},
+        )
+        gate = standard.use_cases["churn"].gate
+        assert gate.task == task
+        assert gate.labels == ("stable" if task == "multiclass" else "any")
+        assert {key: getattr(gate.recipe, key) for key in recipe} == recipe
+
+
 def test_everything_that_can_be_said_arrives() -> None:
     standard = load(
         {
@@ -58,9 +83,6 @@ def test_everything_that_can_be_said_arrives() -> None:
             "cluster": "customer",
             "score": "p",
             "threshold": 0.4,
-            "group": "customer",
-            "k": 5,
-            "naive": "last_year",
         },
         primary={"metric": "brier", "better_by": 0},
         slices=[
@@ -95,9 +117,9 @@ def test_everything_that_can_be_said_arrives() -> None:
             "cluster": "customer",
             "score": "p",
             "threshold": 0.4,
-            "group": "customer",
-            "k": 5,
-            "naive": "last_year",
+            "group": None,
+            "k": 10,
+            "naive": None,
         },
         "primary": {
             "metric": "brier",

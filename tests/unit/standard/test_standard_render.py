@@ -70,3 +70,18 @@ def test_only_the_chosen_use_case_is_shown() -> None:
     assert list(json.loads(render_resolved(standard, "upsell", "json"))["use_cases"]) == ["upsell"]
     with pytest.raises(UsageError, match="did you mean `upsell`"):
         render_resolved(standard, "upsel", "text")
+
+
+def test_what_only_some_tasks_have_is_said() -> None:
+    ranking = load(
+        type="ranking",
+        evaluate={"data": "d.csv", "label": "y", "group": "customer", "k": 5},
+        primary={"metric": "ndcg", "no_worse_than": 0.05},
+    )
+    assert "lists by customer, cut off after 5" in render_resolved(ranking, "churn", "text")
+    forecast = load(
+        type="forecasting",
+        evaluate={"data": "d.csv", "label": "y", "naive": "last_year"},
+        primary={"metric": "mae", "no_worse_than": 1},
+    )
+    assert "must beat the naive forecast in last_year" in render_resolved(forecast, "churn", "text")

@@ -11,6 +11,7 @@ from signoff.errors import StandardError
 from signoff.standard.json_schema import DIALECT, json_schema
 from signoff.standard.load import load_standard
 from signoff.standard.metrics import METRICS
+from signoff.standard.names import SHIPPED_TYPES
 from signoff.standard.scaffold import scaffold
 from signoff.standard.strict_yaml import load_yaml
 
@@ -97,9 +98,10 @@ def test_every_field_is_described_and_every_word_known() -> None:
 
 
 @pytest.mark.parametrize("profile", ["small", "mid", "enterprise"])
-def test_what_init_writes_is_valid(profile: str) -> None:
+@pytest.mark.parametrize("model_type", SHIPPED_TYPES)
+def test_what_init_writes_is_valid(profile: str, model_type: str) -> None:
     assert valid(load_yaml(MINIMAL, "f").value, SCHEMA)
-    assert valid(load_yaml(scaffold(profile, "regression", "price", "Ana Torres"), "f").value, SCHEMA)
+    assert valid(load_yaml(scaffold(profile, model_type, "price", "Ana Torres"), "f").value, SCHEMA)
 
 
 @pytest.mark.parametrize(

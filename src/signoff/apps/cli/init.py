@@ -23,7 +23,7 @@ _IGNORED = ("mlflow.db", "mlflow.db-*", "ledger.db", "ledger.db-*", "mlruns/", "
     metavar="TYPE",
     default="classification",
     show_default=True,
-    help="Model type: classification or regression.",
+    help="Model type: classification, regression, forecasting, ranking, text-classification or llm-app.",
 )
 @click.option("--use-case", required=True, metavar="NAME", help="The business use case, such as churn.")
 @click.option("--owner", metavar="EMAIL", help="Who answers for it; by default git's user.email.")
