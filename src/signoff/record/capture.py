@@ -20,6 +20,10 @@ ENVIRONMENT_DIGEST = "signoff.environment.digest"
 STANDARD_VERSION = "signoff.standard.version"
 STANDARD_DIGEST = "signoff.standard.digest"
 PLATFORM_PREFIX = "signoff.platform."
+TRIGGER = "signoff.trigger"
+
+TRIGGER_VARIABLE = "SIGNOFF_TRIGGER"
+"""Environment variable that holds the id of the firing for which a run is trained; see `TRIGGER`."""
 
 ENVIRONMENT_ARTIFACT = "environment/requirements.txt"
 """Path of the frozen package list among a run's artifacts."""

@@ -1,5 +1,6 @@
 """A data set that a run used."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -25,3 +26,26 @@ class DatasetRecord:
     context: str
     rows: int | None = None
     version: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InputCopy:
+    """A logged input as MLflow keeps it, to be logged again elsewhere.
+
+    Attributes:
+        name: its name.
+        digest: MLflow's short digest.
+        source_type: MLflow's source type.
+        source: MLflow's JSON text that says where the data came from.
+        schema: MLflow's JSON text with the columns; None without one.
+        profile: MLflow's JSON text with row counts; None without one.
+        tags: the input's tags, its context among them.
+    """
+
+    name: str
+    digest: str
+    source_type: str
+    source: str
+    schema: str | None
+    profile: str | None
+    tags: Mapping[str, str]

@@ -10,6 +10,9 @@ from signoff.record.digest import Json
 from signoff.record.run import LoggedModelRecord
 
 USER_TAG = "mlflow.user"
+IS_PROMPT_TAG = "mlflow.prompt.is_prompt"
+PROMPT_TAG = "mlflow.prompt.text"
+"""Tag of a version in the model registry that holds a prompt's text; MLflow keeps prompts there."""
 CONTEXT_TAG = "mlflow.data.context"
 DIGEST_TAG = "signoff.dataset.sha256"
 """Input tag with a data set's full digest: MLflow's own digest column holds 36 characters."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from signoff.gate.model import CheckResult, GateDecision
 from signoff.record import capture
@@ -24,6 +24,7 @@ class Side:
         digest: of the model's files; None when it is not known from here.
         said_by: whose word the digest is, such as ``what the gate found``; "" when it was hashed just now.
         decisions: the gate's decisions on the run, oldest first.
+        components: of a bundle its components and their settings by name; empty for another model.
     """
 
     label: str
@@ -33,6 +34,7 @@ class Side:
     digest: Digest | None
     said_by: str
     decisions: tuple[GateDecision, ...]
+    components: Mapping[str, Json] = field(default_factory=dict)
 
     def to_json(self) -> Json:
         """What it is, without what it holds."""
@@ -72,7 +74,7 @@ class Part:
     """One aspect.
 
     Attributes:
-        name: parameters, metrics, data sets, code, environment, model or gate.
+        name: parameters, metrics, data sets, code, environment, model, components or gate.
         rows: what differs.
         equal: how many things are the same in both.
         notes: what could not be compared, and why.
@@ -146,6 +148,7 @@ def compare(
         _code(a, b, files),
         _environment(a, b),
         _model(a, b),
+        *_components(a, b),
         _gate(a, b),
     )
     runless = [f"{side.label} has no run" for side in (a, b) if side.run is None]
@@ -158,7 +161,7 @@ def compare(
 
 
 def _noted(part: Part, runless: Sequence[str], notes: Sequence[str]) -> Part:
-    of_the_run = () if part.name in ("model", "gate") else runless
+    of_the_run = () if part.name in ("model", "components", "gate") else runless
     return Part(name=part.name, rows=part.rows, equal=part.equal, notes=(*of_the_run, *part.notes, *notes))
 
 
@@ -288,6 +291,16 @@ def _model(a: Side, b: Side) -> Part:
         {**_digest(b.digest if known else None), **_model_facts(b.model if both else None, ordered=ordered)},
         notes=notes,
     )
+
+
+def _components(a: Side, b: Side) -> tuple[Part, ...]:
+    """None where neither is a bundle."""
+    if not a.components and not b.components:
+        return ()
+    notes = [
+        f"{side.label} is no bundle, or its files are not here" for side in (a, b) if not side.components
+    ]
+    return (_values("components", a.components, b.components, notes=notes),)
 
 
 def _digest(digest: Digest | None) -> dict[str, Json]:

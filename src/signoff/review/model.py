@@ -15,7 +15,7 @@ class Link:
     """One step of a trace.
 
     Attributes:
-        kind: such as output, release, alias, version, model, gate, data, approval, proposal, run, code,
+        kind: such as output, release, alias, version, model, component, gate, data, approval, proposal, run, code,
             environment, log.
         name: what it is, for people.
         state: how far it can be trusted.

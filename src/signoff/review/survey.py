@@ -1,13 +1,15 @@
 """Everything that was looked up for one review."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from signoff.conformance.decide import check_run
 from signoff.record.experiment import ExperimentRecord
 from signoff.record.model_version import ModelVersionRecord
 from signoff.record.run import RunRecord
 from signoff.release.history import History
 from signoff.release.model import Signed
+from signoff.release.people import People
 from signoff.review.model import Trace
 from signoff.standard.model import Standard, UseCaseRules
 
@@ -37,7 +39,10 @@ class UseCaseSurvey:
     Attributes:
         rules: its rules.
         runs: its runs of the period, newest first.
+        findings: per finished run of these the codes of what it lacks.
         versions: its registered versions, highest number first.
+        pointed: per environment the version that its alias points at where its releases stand, on a server of
+            its own too; None for none, a sentence for why that is not known.
         live_runs: ids of the runs that versions came from and that are still in the store.
         history: all its statements.
         production: its production model.
@@ -47,7 +52,9 @@ class UseCaseSurvey:
 
     rules: UseCaseRules
     runs: tuple[RunRecord, ...]
+    findings: Mapping[str, frozenset[str]]
     versions: tuple[ModelVersionRecord, ...]
+    pointed: Mapping[str, int | str | None]
     live_runs: frozenset[str]
     history: History
     production: Production
@@ -66,6 +73,7 @@ class Survey:
 
     Attributes:
         standard: the team's standard.
+        people: the roster and roles.
         store: the store's address without secrets.
         since: first day of the period, ISO.
         today: the last one.
@@ -77,6 +85,7 @@ class Survey:
     """
 
     standard: Standard
+    people: People
     store: str
     since: str
     today: str
@@ -97,6 +106,18 @@ class Survey:
     def age_of_ms(self, at: int) -> int:
         """Days from a time in milliseconds since 1970 until today."""
         return day_number(self.today) - at // DAY_MS
+
+
+def findings_of(rules: UseCaseRules, runs: Iterable[RunRecord]) -> Mapping[str, frozenset[str]]:
+    """Per finished run the codes of what it lacks."""
+    of_a_model = frozenset(required.code for required in rules.requirements if required.kind == "model")
+    return {
+        run.run_id: frozenset(finding.code for finding in check_run(rules, run))
+        # a run without a model lacks a model's properties too, which `check` says in one finding
+        | (frozenset() if run.models else of_a_model)
+        for run in runs
+        if run.status == "FINISHED"
+    }
 
 
 def day_number(at: str) -> int:

@@ -1,7 +1,7 @@
 """From a release back to run, data, commit, environment, gate decision and approvals."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from signoff.errors import EvidenceError
 from signoff.gate.model import GateDecision
@@ -10,11 +10,14 @@ from signoff.record import capture
 from signoff.record.digest import Digest, Json
 from signoff.record.model_version import ModelVersionRecord
 from signoff.record.run import RunRecord
+from signoff.release.arrival import Held
 from signoff.release.chain import approval_fault, approvals_of, verify_release
+from signoff.release.components import components_named
 from signoff.release.history import History, decision_of
-from signoff.release.model import Signed
+from signoff.release.model import Reason, Signed
 from signoff.release.people import People
-from signoff.review.model import Link, Trace
+from signoff.review.model import Link, LinkState, Trace
+from signoff.review.trials import trial_links
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +55,10 @@ class Found:
         environment_file: digest of the run's frozen-environment artifact; None when it is not there.
         log: problems of the audit log; None when it was not checked.
         log_size: entries in it.
+        place: where the environment's own server has the version, or why nobody can say; None without one.
+            Then record, files and run are those of that server.
+        facts: digest of the facts of the run there now; None when they cannot be read.
+        components: of a bundle role → digest now; empty for another model, or when its files are gone.
     """
 
     target: str
@@ -67,6 +74,9 @@ class Found:
     environment_file: Digest | None
     log: tuple[str, ...] | None
     log_size: int
+    place: Held | tuple[Reason, ...] | None = None
+    facts: Digest | None = None
+    components: Mapping[str, Digest] = field(default_factory=dict)
 
 
 def trace(found: Found, *, history: History, people: People) -> Trace:
@@ -84,11 +94,15 @@ def trace(found: Found, *, history: History, people: People) -> Trace:
         return Trace(target=found.target, links=tuple(links))
     links += [
         _release(release, history, people),
+        *_arrival(found.place),
         _version(found, release),
         _model(found, release),
+        *_components(found, release),
         *_approvals(release, history),
         *_proposal(release, history),
         *_gate(found, release, history),
+        *trial_links(release, history),
+        *_triggers(release, history),
         *_run(found, release),
         _log(found),
     ]
@@ -172,12 +186,35 @@ def _release(release: Signed, history: History, people: People) -> Link:
     )
 
 
+def _arrival(place: Held | tuple[Reason, ...] | None) -> list[Link]:
+    if place is None:
+        return []
+    if isinstance(place, tuple):
+        why = "; ".join(reason.message for reason in place)
+        return [Link(kind="arrival", name="?", state="broken", why=why)]
+    arrival = place.arrival
+    if arrival is None:
+        return []
+    return [
+        Link(
+            kind="arrival",
+            name=f"version {place.version} of run {place.run_id} on {arrival.text('server')},"
+            f" statement {arrival.id.short}",
+            state="verified",
+            detail=(f"{arrival.text('at')} by {', '.join(arrival.signers)}",),
+        )
+    ]
+
+
 def _version(found: Found, release: Signed) -> Link:
     record = found.record
     name = f"{release.text('registered_model')}/{release.number('version')}"
+    run_id = release.text("run_id")
+    if isinstance(found.place, Held) and found.place.arrival is not None:
+        name, run_id = f"{name}, there version {found.place.version}", found.place.run_id
     if record is None:
         return Link(kind="version", name=name, state="broken", why="it is no longer in the registry")
-    if record.run_id != release.text("run_id"):
+    if record.run_id != run_id:
         return Link(
             kind="version",
             name=name,
@@ -200,6 +237,16 @@ def _model(found: Found, release: Signed) -> Link:
             why=f"the files changed: they are {found.model.short} now",
         )
     return Link(kind="model", name=name, state="verified")
+
+
+def _components(found: Found, release: Signed) -> list[Link]:
+    links: list[Link] = []
+    for role, digest in components_named(release.statement).items():
+        now = found.components.get(role)
+        why = "" if now == digest else f"it changed: it is {'gone' if now is None else now.short} now"
+        state: LinkState = "broken" if why else "verified"
+        links.append(Link(kind="component", name=f"{role} {digest}", state=state, why=why))
+    return links
 
 
 def _approvals(release: Signed, history: History) -> list[Link]:
@@ -281,6 +328,21 @@ def _evaluation_data(found: Found, decision: GateDecision) -> Link:
     return Link(kind="data", name=name, state="recorded", why=why)
 
 
+def _triggers(release: Signed, history: History) -> list[Link]:
+    """What fired while it was released."""
+    return [
+        Link(
+            kind="trigger",
+            name=f"{fired.text('monitor')}: {fired.text('then')}, statement {fired.id.short}",
+            state="verified" if fired.signers else "recorded",
+            detail=(f"{fired.text('at')} by {fired.text('actor')}", fired.text("message")),
+            why="" if fired.signers else "whoever watched gave no key",
+        )
+        for fired in history.of("trigger")
+        if fired.statement.subject("release") == release.id
+    ]
+
+
 def _run(found: Found, release: Signed) -> list[Link]:
     run = found.run
     if run is None:
@@ -307,13 +369,32 @@ def _run(found: Found, release: Signed) -> list[Link]:
             kind="run",
             name=f"{run.run_id} {run.run_name}",
             state="recorded",
-            detail=(f"experiment {run.experiment}, user {run.user or '?'}",),
+            detail=(
+                f"experiment {run.experiment}, user {run.user or '?'}",
+                *_copied(found.place, found.facts, release),
+                *_trained_for(run),
+            ),
             why="what a run logged is its client's word; the model's bytes above are what was judged",
         ),
         *data,
         _code(found, run),
         _environment_link(found, run),
     ]
+
+
+def _trained_for(run: RunRecord) -> tuple[str, ...]:
+    told = run.tags.get(capture.TRIGGER)
+    return () if told is None else (f"trained because a monitor fired, statement {_short(told)}",)
+
+
+def _copied(
+    place: Held | tuple[Reason, ...] | None, facts: Digest | None, release: Signed
+) -> tuple[str, ...]:
+    """Whether the run on the environment's own server still says what was copied to it."""
+    if not isinstance(place, Held) or place.arrival is None:
+        return ()
+    state = "unchanged since" if facts == place.facts else "CHANGED since"
+    return (f"copy of run {release.text('run_id')}, {state}",)
 
 
 def _code(found: Found, run: RunRecord) -> Link:

@@ -12,6 +12,7 @@ from signoff.errors import StoreError
 from signoff.record.dataset import DatasetRecord
 from signoff.record.experiment import ExperimentRecord
 from signoff.record.from_mlflow import (
+    PROMPT_TAG,
     USER_TAG,
     bare_model,
     dataset_record,
@@ -108,6 +109,63 @@ class RestReader:
             found.sort(key=lambda run: (-_started(run), run["info"]["run_id"]))
             return tuple(self._run(run, names[run["info"]["experiment_id"]]) for run in found)
 
+    def bare_runs(self, *, since: int = 0) -> tuple[BareRun, ...]:
+        """All active runs that were started since (milliseconds since 1970, UTC), newest first.
+
+        A thousand runs take one request; their models and artifacts would take several each.
+
+        Raises:
+            StoreError: the server cannot be reached or refuses.
+        """
+        with self._server.understood():
+            names = {found["experiment_id"]: found["name"] for found in self._experiments()}
+            found = [
+                BareRun(
+                    run=_bare_run(run, names[run["info"]["experiment_id"]]),
+                    artifact_uri=run["info"].get("artifact_uri", ""),
+                )
+                for run in self._search_runs(list(names), since=since)
+            ]
+        return tuple(sorted(found, key=lambda bare: (-bare.run.started_at, bare.run.run_id)))
+
+    def with_files(self, bare: BareRun) -> RunRecord:
+        """The run with the paths of its artifacts and with what its models' MLmodel files say.
+
+        Raises:
+            StoreError: the server cannot be reached or refuses, or the run is gone.
+        """
+        return self.run(bare.run.run_id)
+
+    def has_local_files(self, bare: BareRun) -> bool:  # noqa: ARG002 - the server may answer for any folder
+        """Never: a server's artifacts cost requests."""
+        return False
+
+    def active_runs(self, run_ids: Collection[str]) -> frozenset[str]:
+        """Those of the runs that exist and were not deleted, a request each.
+
+        Raises:
+            StoreError: the server cannot be reached or refuses.
+        """
+        with self._server.understood():
+            answers = {run_id: self._server.get("runs/get", {"run_id": run_id}) for run_id in sorted(run_ids)}
+            return frozenset(
+                run_id
+                for run_id, answer in answers.items()
+                if answer is not None and answer["run"]["info"]["lifecycle_stage"] == "active"
+            )
+
+    def registered_models(self) -> tuple[str, ...]:
+        """Names of all registered models, sorted.
+
+        Raises:
+            StoreError: the server cannot be reached or refuses.
+        """
+        with self._server.understood():
+            found = self._server.list(
+                "registered-models/search", "registered_models", {"max_results": str(PAGE)}
+            )
+            return tuple(sorted(str(model["name"]) for model in found))
+
     def experiments(self) -> tuple[ExperimentRecord, ...]:
         """All active experiments, by name.
 
@@ -172,6 +230,16 @@ class RestReader:
             ]
             return tuple(sorted(found, key=lambda version: -version.version))
 
+    def prompt(self, name: str, version: int) -> str | None:
+        """The text of a prompt's version; None when the registry has no such prompt or version.
+
+        Raises:
+            StoreError: the server cannot be reached or refuses.
+        """
+        with self._server.understood():
+            answer = self._server.get("model-versions/get", {"name": name, "version": str(version)})
+            return None if answer is None else _texts(answer["model_version"].get("tags", ())).get(PROMPT_TAG)
+
     def alias(self, name: str, alias: str) -> int | None:
         """The version number that an alias points at; None when the model or the alias does not exist.
 
@@ -209,7 +277,9 @@ class RestReader:
             "experiments/search", "experiments", {"view_type": "ACTIVE_ONLY", "max_results": PAGE}
         )
 
-    def _search_runs(self, experiment_ids: list[str], last: int | None = None) -> Iterator[Wire]:
+    def _search_runs(
+        self, experiment_ids: list[str], last: int | None = None, *, since: int = 0
+    ) -> Iterator[Wire]:
         if not experiment_ids or last == 0:
             return iter(())
         return self._server.search(
@@ -217,6 +287,7 @@ class RestReader:
             "runs",
             {
                 "experiment_ids": experiment_ids,
+                "filter": f"attributes.start_time >= {since}" if since else "",
                 "run_view_type": "ACTIVE_ONLY",
                 "order_by": ["attributes.start_time DESC", "attributes.run_id ASC"],
                 "max_results": PAGE if last is None else min(PAGE, last),
@@ -224,32 +295,15 @@ class RestReader:
         )
 
     def _run(self, run: Wire, experiment: str) -> RunRecord:
-        info, data = run["info"], run.get("data", {})
-        run_id, artifact_uri = info["run_id"], info.get("artifact_uri", "")
-        tags = _texts(data.get("tags", ()))
-        artifacts = tuple(sorted(self._files(run_id)))
+        bare = _bare_run(run, experiment)
+        artifact_uri = run["info"].get("artifact_uri", "")
+        artifacts = tuple(sorted(self._files(bare.run_id)))
         logged = self._models(run)
         older = tuple(
-            with_model_file(model, self._run_file(run_id, f"{model.name}/MLmodel", artifacts))
-            for model in older_models(tags, artifact_uri, logged)
+            with_model_file(model, self._run_file(bare.run_id, f"{model.name}/MLmodel", artifacts))
+            for model in older_models(bare.tags, artifact_uri, logged)
         )
-        ended_at = info.get("end_time")
-        return RunRecord(
-            run_id=run_id,
-            run_name=info.get("run_name") or tags.get("mlflow.runName", ""),
-            experiment_id=info["experiment_id"],
-            experiment=experiment,
-            status=info["status"],
-            user=_user(run),
-            started_at=_started(run),
-            ended_at=None if ended_at is None else int(ended_at),
-            params=_texts(data.get("params", ())),
-            metrics={metric["key"]: float(metric["value"]) for metric in data.get("metrics", ())},
-            tags=tags,
-            artifacts=artifacts,
-            datasets=_datasets(run),
-            models=(*logged, *older),
-        )
+        return replace(bare, artifacts=artifacts, models=(*logged, *older))
 
     def _models(self, run: Wire) -> tuple[LoggedModelRecord, ...]:
         """The run's models of MLflow 3 that were not deleted, in the order of logging."""
@@ -288,6 +342,29 @@ class RestReader:
             if path in artifacts
             else None
         )
+
+
+def _bare_run(run: Wire, experiment: str) -> RunRecord:
+    """The run without what only further requests would tell: artifacts and models."""
+    info, data = run["info"], run.get("data", {})
+    tags = _texts(data.get("tags", ()))
+    ended_at = info.get("end_time")
+    return RunRecord(
+        run_id=info["run_id"],
+        run_name=info.get("run_name") or tags.get("mlflow.runName", ""),
+        experiment_id=info["experiment_id"],
+        experiment=experiment,
+        status=info["status"],
+        user=_user(run),
+        started_at=_started(run),
+        ended_at=None if ended_at is None else int(ended_at),
+        params=_texts(data.get("params", ())),
+        metrics={metric["key"]: float(metric["value"]) for metric in data.get("metrics", ())},
+        tags=tags,
+        artifacts=(),
+        datasets=_datasets(run),
+        models=(),
+    )
 
 
 def _datasets(run: Wire) -> tuple[DatasetRecord, ...]:

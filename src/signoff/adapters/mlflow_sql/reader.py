@@ -16,6 +16,8 @@ from signoff.errors import StoreError
 from signoff.record.dataset import DatasetRecord
 from signoff.record.experiment import ExperimentRecord
 from signoff.record.from_mlflow import (
+    IS_PROMPT_TAG,
+    PROMPT_TAG,
     USER_TAG,
     bare_model,
     dataset_record,
@@ -168,13 +170,18 @@ class SqlReader:
             )
 
     def registered_models(self) -> tuple[str, ...]:
-        """Names of all registered models, sorted.
+        """Names of all registered models, sorted; prompts, which MLflow keeps among them, are left out.
 
         Raises:
             StoreError: the database cannot be read.
         """
         with self._open() as query:
-            rows = query("SELECT name FROM registered_models WHERE workspace = ?", (self._workspace,))
+            rows = query(
+                "SELECT m.name FROM registered_models m WHERE m.workspace = ? AND NOT EXISTS"
+                " (SELECT 1 FROM registered_model_tags t WHERE t.workspace = m.workspace AND t.name = m.name"
+                " AND t.key = ? AND t.value = 'true')",
+                (self._workspace, IS_PROMPT_TAG),
+            )
         return tuple(sorted(str(name) for (name,) in rows))
 
     def experiments(self) -> tuple[ExperimentRecord, ...]:
@@ -232,6 +239,19 @@ class SqlReader:
             rows = query(f"{_VERSIONS} ORDER BY version DESC", (self._workspace, name))
             aliases = self._aliases(query, name)
         return tuple(_version(name, row, aliases) for row in rows)
+
+    def prompt(self, name: str, version: int) -> str | None:
+        """The text of a prompt's version; None when the registry has no such prompt or version.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        with self._open() as query:
+            rows = query(
+                "SELECT value FROM model_version_tags WHERE workspace = ? AND name = ? AND version = ? AND key = ?",
+                (self._workspace, name, version, PROMPT_TAG),
+            )
+        return str(rows[0][0]) if rows else None
 
     def alias(self, name: str, alias: str) -> int | None:
         """The version number that an alias points at; None when the model or the alias does not exist.
