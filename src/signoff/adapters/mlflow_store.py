@@ -6,34 +6,57 @@ MLflow is imported when the first call needs it, never before.
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from threading import get_ident
+from threading import RLock, get_ident
 from typing import Any
 from urllib.parse import urlparse
 
 from signoff.addresses import password_of, shown, without_secrets
 from signoff.errors import SignoffError, StoreError
+from signoff.record.dataset import InputCopy
 
 _DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "GIT_PYTHON_REFRESH": "quiet",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
-"""MLflow's settings where the environment says nothing; its own seven tries at a stopped server take minutes."""
+"""MLflow's settings where the environment says nothing; its own seven tries at a stopped server take minutes, and
+what it prints would stand among our answers."""
 
 _ADDRESS_VARIABLE = "MLFLOW_TRACKING_URI"
+
+CREDENTIALS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+"""Where MLflow's client looks for credentials, whichever server it talks to."""
+_RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+_BATCH = 100
+"""Params or tags that MLflow takes in one request; of metrics it takes more."""
+
+_one_at_a_time = RLock()
+"""MLflow reads credentials and retries from the process's environment, and its loggers are the process's: while
+they are set for one store, no other store's call may run."""
 
 Commit = Callable[[Any], None]
 """Called with the open DBAPI connection right before MLflow's own transaction commits."""
 
 
 class MlflowStore:
-    """MLflow's client for one tracking URI."""
+    """MLflow's client for one tracking URI.
 
-    def __init__(self, tracking_uri: str) -> None:
+    Every call names this address to MLflow, and leaves the process's own tracking URI as it was: several stores
+    in one process do not mix.
+
+    Args:
+        tracking_uri: the address.
+        credentials: values of the variables in `CREDENTIALS` for this server, and no others; None: the process's.
+    """
+
+    def __init__(self, tracking_uri: str, *, credentials: Mapping[str, str] | None = None) -> None:
         self._uri = tracking_uri
+        self._credentials = credentials
         self._made: Any = None
 
     @property
@@ -45,14 +68,22 @@ class MlflowStore:
         if self._made is None:
             import mlflow
 
-            before = os.environ.get(_ADDRESS_VARIABLE)
-            mlflow.set_tracking_uri(self._uri)
-            mlflow.set_registry_uri(self._uri)
-            if before is None:
-                # MLflow also exports the address, and another standard opened in this process would follow it.
-                os.environ.pop(_ADDRESS_VARIABLE, None)
             self._made = mlflow.MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
         return self._made
+
+    @contextmanager
+    def _asking(self, where: str | None = None, *, once: bool = False) -> Iterator[None]:
+        """Around each call: this server's credentials, and errors as ours.
+
+        Args:
+            where: what is asked about, for messages; None: the store.
+            once: whether a request whose answer is lost must not be sent again: it would make two things.
+
+        Raises:
+            StoreError: MLflow could not be reached, or refused.
+        """
+        with _one_at_a_time, _as_store_error(where or self._uri), _settings(self._credentials, once=once):
+            yield
 
     def register(self, name: str, *, run_id: str, source: str, model_id: str | None, description: str) -> int:
         """Register a version of a run's model, or find the one that was registered before.
@@ -60,7 +91,7 @@ class MlflowStore:
         Returns:
             The version number.
         """
-        with _as_store_error(self._uri):
+        with self._asking(once=True), _as_the_process_s(self._uri):
             client = self._client()
             existing = client.search_registered_models(filter_string=f"name = '{_quoted(name)}'")
             if not existing:
@@ -86,12 +117,12 @@ class MlflowStore:
             StoreError: the alias was not moved, and whatever ``commit`` wrote was rolled back with it.
         """
         joined = _joined(commit, name=name, alias=alias, version=version)
-        with _as_store_error(self._uri), joined:
+        with self._asking(), joined:
             self._client().set_registered_model_alias(name, alias, str(version))
 
     def tag_version(self, name: str, version: int, key: str, value: str) -> None:
         """Set a tag on a version, for people's eyes."""
-        with _as_store_error(self._uri):
+        with self._asking():
             self._client().set_model_version_tag(name, str(version), key, value)
 
     def download(self, uri: str, into: Path) -> None:
@@ -100,7 +131,7 @@ class MlflowStore:
         Raises:
             StoreError: it is not there or cannot be read.
         """
-        with _as_store_error(uri):
+        with self._asking(uri):
             self._repository(uri).download_artifacts("", dst_path=str(into))
 
     def read_file(self, uri: str) -> bytes:
@@ -113,7 +144,7 @@ class MlflowStore:
         folder, _, name = uri.rpartition("/")
         if name not in self.list_files(folder):
             raise FileNotFoundError(uri)
-        with _as_store_error(uri), tempfile.TemporaryDirectory() as local:
+        with self._asking(uri), tempfile.TemporaryDirectory() as local:
             return Path(self._repository(folder).download_artifacts(name, dst_path=local)).read_bytes()
 
     def list_files(self, uri: str) -> tuple[str, ...]:
@@ -122,7 +153,7 @@ class MlflowStore:
         Raises:
             StoreError: the artifact store cannot be read.
         """
-        with _as_store_error(uri):
+        with self._asking(uri):
             repository = self._repository(uri)
             found: list[str] = []
             folders: list[str | None] = [None]
@@ -132,28 +163,212 @@ class MlflowStore:
             return tuple(sorted(found))
 
     def _repository(self, uri: str) -> Any:
-        self._client()
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
         return get_artifact_repository(uri, tracking_uri=self._uri, registry_uri=self._uri)
 
+    def _run_files(self, run_id: str) -> Any:
+        """A run's artifacts: MLflow's own cache of them knows run ids, not servers."""
+        return self._repository(self._client().get_run(run_id).info.artifact_uri)
+
     def log_text(self, run_id: str, path: str, text: str) -> None:
         """Write a text file among a run's artifacts."""
-        with _as_store_error(self._uri), tempfile.TemporaryDirectory() as folder:
-            client = self._client()
+        with self._asking(), tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / Path(path).name
             file.write_text(text, "utf-8")
             parent = str(Path(path).parent)
-            client.log_artifact(run_id, str(file), None if parent == "." else parent)
+            self._run_files(run_id).log_artifact(str(file), None if parent == "." else parent)
 
     def set_tag(self, run_id: str, key: str, value: str) -> None:
         """Set a tag on a run."""
-        with _as_store_error(self._uri):
+        with self._asking():
             self._client().set_tag(run_id, key, value)
+
+    def inputs_of(self, run_id: str) -> tuple[InputCopy, ...]:
+        """The inputs that a run logged, as MLflow keeps them."""
+        with self._asking():
+            return tuple(
+                InputCopy(
+                    name=given.dataset.name,
+                    digest=given.dataset.digest,
+                    source_type=given.dataset.source_type,
+                    source=given.dataset.source,
+                    schema=given.dataset.schema,
+                    profile=given.dataset.profile,
+                    tags={tag.key: tag.value for tag in given.tags},
+                )
+                for given in self._client().get_run(run_id).inputs.dataset_inputs
+            )
+
+    def find_runs(self, experiment: str, tags: Mapping[str, str]) -> tuple[str, ...]:
+        """Ids of the active runs of an experiment with all of these tags, oldest first."""
+        with self._asking():
+            client = self._client()
+            found = client.get_experiment_by_name(experiment)
+            if found is None:
+                return ()
+            wanted = " and ".join(f"tags.`{key}` = '{_quoted(value)}'" for key, value in tags.items())
+            runs = client.search_runs(
+                [found.experiment_id], wanted, order_by=["attributes.start_time ASC", "attributes.run_id ASC"]
+            )
+            return tuple(run.info.run_id for run in runs)
+
+    def create_run(self, experiment: str, *, name: str, started_at: int, tags: Mapping[str, str]) -> str:
+        """Make a run, and the experiment when there is none of that name; returns the run's id.
+
+        Args:
+            experiment: name of the experiment.
+            name: the run's name.
+            started_at: milliseconds since 1970, UTC.
+            tags: tags that it has from its first moment.
+        """
+        with self._asking(once=True):
+            client = self._client()
+            found = client.get_experiment_by_name(experiment)
+            if found is not None and found.lifecycle_stage != "active":
+                raise StoreError(
+                    f"experiment {experiment!r} was deleted there",
+                    where=shown(self._uri),
+                    hint="restore it: mlflow experiments restore",
+                )
+            experiment_id = (
+                client.create_experiment(experiment, artifact_location=self._beside(experiment))
+                if found is None
+                else found.experiment_id
+            )
+            made = client.create_run(experiment_id, start_time=started_at, tags=dict(tags), run_name=name)
+            return str(made.info.run_id)
+
+    def _beside(self, experiment: str) -> str | None:
+        """Where a new experiment's artifacts go: MLflow would put those of a SQLite file where the command is run."""
+        parts = urlparse(self._uri)
+        if parts.scheme.split("+")[0] == "postgresql":
+            raise StoreError(
+                f"there is no experiment {experiment!r}, and a database does not say where artifacts belong",
+                where=shown(self._uri),
+                hint="create it there with an artifact location, or name the MLflow server's http address",
+            )
+        if parts.scheme.split("+")[0] != "sqlite":
+            return None
+        return str(Path(parts.path[1:]).absolute().parent / "mlartifacts" / experiment)
+
+    def log_facts(
+        self,
+        run_id: str,
+        *,
+        params: Mapping[str, str],
+        metrics: Mapping[str, float],
+        at: int,
+        tags: Mapping[str, str],
+        inputs: Iterable[InputCopy],
+    ) -> None:
+        """Log to a run what another one logged; what is there already stays one.
+
+        Args:
+            run_id: the run.
+            params: its parameters.
+            metrics: its metrics.
+            at: the metrics' time, milliseconds since 1970, UTC.
+            tags: its tags.
+            inputs: its inputs.
+        """
+        with self._asking():
+            from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+
+            client = self._client()
+            rows: list[tuple[str, list[Any]]] = [
+                ("params", [Param(key, value) for key, value in params.items()]),
+                ("metrics", [Metric(key, value, at, 0) for key, value in metrics.items()]),
+                ("tags", [RunTag(key, value) for key, value in tags.items()]),
+            ]
+            for kind, all_of_them in rows:
+                for start in range(0, len(all_of_them), _BATCH):
+                    client.log_batch(run_id, **{kind: all_of_them[start : start + _BATCH]})
+            datasets = [
+                DatasetInput(
+                    Dataset(
+                        name=given.name,
+                        digest=given.digest,
+                        source_type=given.source_type,
+                        source=given.source,
+                        schema=given.schema,
+                        profile=given.profile,
+                    ),
+                    [InputTag(key, value) for key, value in given.tags.items()],
+                )
+                for given in inputs
+            ]
+            if datasets:
+                client.log_inputs(run_id, datasets=datasets)
+
+    def log_files(self, run_id: str, folder: Path) -> None:
+        """Write all files below a local folder among a run's artifacts."""
+        with self._asking():
+            self._run_files(run_id).log_artifacts(str(folder))
+
+    def finish_run(self, run_id: str, *, status: str, ended_at: int | None) -> None:
+        """Set how and when a run ended (milliseconds since 1970, UTC)."""
+        with self._asking():
+            self._client().set_terminated(run_id, status=status, end_time=ended_at)
+
+    def log_model_folder(self, run_id: str, folder: Path, *, name: str) -> str:
+        """Keep a model folder as the run's logged model, byte for byte; returns the model's id.
+
+        A model that the run has already is written over: nobody may have registered it.
+        """
+        with self._asking(once=True):
+            from mlflow.entities import LoggedModelOutput
+
+            client = self._client()
+            experiment = client.get_run(run_id).info.experiment_id
+            there = client.search_logged_models([experiment], filter_string=f"source_run_id = '{run_id}'")
+            model = there[0] if there else client.create_logged_model(experiment, name, source_run_id=run_id)
+            self._repository(model.artifact_location).log_artifacts(str(folder))
+            if all(o.model_id != model.model_id for o in client.get_run(run_id).outputs.model_outputs):
+                client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+            client.finalize_logged_model(model.model_id, "READY")
+            return str(model.model_id)
 
 
 def _quoted(name: str) -> str:
     return name.replace("'", "\\'")
+
+
+@contextmanager
+def _as_the_process_s(uri: str) -> Iterator[None]:
+    """For one call: a registry in a database looks for a version's model at the process's tracking URI."""
+    from mlflow.tracking._tracking_service import utils
+
+    exported = os.environ.get(_ADDRESS_VARIABLE)
+    try:
+        with utils._use_tracking_uri(uri):  # noqa: SLF001 - the public way forgets whether it was set at all
+            yield
+    finally:
+        _put({_ADDRESS_VARIABLE: exported})
+
+
+@contextmanager
+def _settings(credentials: Mapping[str, str] | None, *, once: bool) -> Iterator[None]:
+    """Settings of MLflow that it only takes from the environment, for one call."""
+    wanted: dict[str, str | None] = {}
+    if credentials is not None:
+        wanted |= {name: credentials.get(name) for name in CREDENTIALS}
+    if once:
+        wanted[_RETRIES] = "0"
+    before = {name: os.environ.get(name) for name in wanted}
+    _put(wanted)
+    try:
+        yield
+    finally:
+        _put(before)
+
+
+def _put(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 import difflib
 import getpass
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from signoff.evidence.roster import parse_roster
 from signoff.record.run import LoggedModelRecord, RunRecord
 from signoff.release.people import People
 from signoff.release.ports import RegistryReader
+from signoff.review.ports import SurveyReader
 from signoff.standard.model import EnvironmentRules, Standard, UseCaseRules
 
 if TYPE_CHECKING:
@@ -31,10 +33,11 @@ if TYPE_CHECKING:
 
 KEY_VARIABLE = "SIGNOFF_KEY"
 _DATABASES = ("sqlite", "postgresql")
+_SECRET_KINDS = ("USERNAME", "PASSWORD", "TOKEN")
 
 
-class Reader(RunReader, RegistryReader, Protocol):
-    """Runs and registry of one store."""
+class Reader(RunReader, RegistryReader, SurveyReader, Protocol):
+    """Runs and registry of one store, one by one or all of them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +69,7 @@ class Workspace:
     folder: Path
     tracking_uri: str
     ledger_uri: str | None
-    _store: "MlflowStore | None" = field(default=None, repr=False)
+    _stores: "dict[str, MlflowStore]" = field(default_factory=dict, repr=False)
     _people: People | None = field(default=None, repr=False)
 
     @property
@@ -120,42 +123,49 @@ class Workspace:
         return rules.environments[name]
 
     def reader(self) -> Reader:
-        """Reads runs and the registry, without importing MLflow where SQL or REST will do.
+        """Reads runs and the registry of the standard's store, without importing MLflow where SQL or REST will do.
 
         Raises:
             StoreError: this kind of store cannot be read.
         """
-        scheme = _scheme(self.tracking_uri)
-        if scheme in _DATABASES:
-            from signoff.adapters.mlflow_sql import SqlReader
+        return _open_reader(self.tracking_uri, self.store(), _process_credentials())
 
-            return SqlReader(
-                self.tracking_uri,
-                fetch_text=self.store().read_file,
-                list_files=self.store().list_files,
-            )
-        if scheme in ("http", "https"):
-            from signoff.adapters.mlflow_rest import RestReader
+    def reader_of(self, environment: EnvironmentRules) -> Reader:
+        """Reads the registry that an environment's releases stand in: its own server's, or the standard's store.
 
-            return RestReader(
-                self.tracking_uri,
-                username=os.environ.get("MLFLOW_TRACKING_USERNAME"),
-                password=os.environ.get("MLFLOW_TRACKING_PASSWORD"),
-                token=os.environ.get("MLFLOW_TRACKING_TOKEN"),
-            )
-        raise StoreError(
-            f"stores of kind {scheme or 'file'!r} are not read",
-            where=self.shown_uri,
-            hint="use sqlite:///…, postgresql+psycopg2://… or an MLflow server's http address",
+        Raises:
+            StoreError: this kind of store cannot be read.
+        """
+        if environment.server is None:
+            return self.reader()
+        return _open_reader(
+            self.address_of(environment), self.store_of(environment), server_credentials(environment.name)
         )
 
     def store(self) -> "MlflowStore":
-        """MLflow's own client; imports MLflow on its first call."""
-        if self._store is None:
+        """MLflow's own client for the standard's store; imports MLflow on its first call."""
+        return self._opened("", self.tracking_uri, None)
+
+    def store_of(self, environment: EnvironmentRules) -> "MlflowStore":
+        """MLflow's own client for what an environment's releases stand in."""
+        if environment.server is None:
+            return self.store()
+        return self._opened(
+            environment.name, self.address_of(environment), server_credentials(environment.name)
+        )
+
+    def _opened(self, environment: str, address: str, credentials: Mapping[str, str] | None) -> "MlflowStore":
+        if environment not in self._stores:
             from signoff.adapters.mlflow_store import MlflowStore
 
-            self._store = MlflowStore(self.tracking_uri)
-        return self._store
+            self._stores[environment] = MlflowStore(address, credentials=credentials)
+        return self._stores[environment]
+
+    def address_of(self, environment: EnvironmentRules) -> str:
+        """The tracking URI of what an environment's releases stand in."""
+        if environment.server is None:
+            return self.tracking_uri
+        return _absolute(environment.server, self.folder)
 
     def ledger(self, *, create: bool = False) -> "SqlLedger":
         """The ledger.
@@ -221,6 +231,44 @@ def open_workspace(standard: str | None = None) -> Workspace:
     if ledger is None and _scheme(tracking) in _DATABASES:
         ledger = tracking
     return Workspace(standard=loaded, folder=path.parent, tracking_uri=tracking, ledger_uri=ledger)
+
+
+def _open_reader(address: str, store: "MlflowStore", credentials: Mapping[str, str]) -> Reader:
+    scheme = _scheme(address)
+    if scheme in _DATABASES:
+        from signoff.adapters.mlflow_sql import SqlReader
+
+        return SqlReader(address, fetch_text=store.read_file, list_files=store.list_files)
+    if scheme in ("http", "https"):
+        from signoff.adapters.mlflow_rest import RestReader
+
+        return RestReader(
+            address,
+            username=credentials.get("MLFLOW_TRACKING_USERNAME"),
+            password=credentials.get("MLFLOW_TRACKING_PASSWORD"),
+            token=credentials.get("MLFLOW_TRACKING_TOKEN"),
+        )
+    raise StoreError(
+        f"stores of kind {scheme or 'file'!r} are not read",
+        where=shown(address),
+        hint="use sqlite:///…, postgresql+psycopg2://… or an MLflow server's http address",
+    )
+
+
+def _process_credentials() -> Mapping[str, str]:
+    names = (f"MLFLOW_TRACKING_{kind}" for kind in _SECRET_KINDS)
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def server_credentials(environment: str) -> Mapping[str, str]:
+    """What the process's environment gives for an environment's own server, under the names that MLflow knows.
+
+    ``SIGNOFF_PROD_PASSWORD`` is the password for the server of prod. The process's MLflow credentials belong to
+    the standard's store and are not sent there.
+    """
+    prefix = f"SIGNOFF_{re.sub('[^A-Za-z0-9]', '_', environment).upper()}_"
+    given = {kind: os.environ.get(prefix + kind) for kind in _SECRET_KINDS}
+    return {f"MLFLOW_TRACKING_{kind}": value for kind, value in given.items() if value}
 
 
 def _scheme(uri: str) -> str:
@@ -311,12 +359,21 @@ def run_model(run: RunRecord, name: str | None = None) -> LoggedModelRecord:
 
 
 @contextmanager
-def private_copy(workspace: Workspace, uri: str) -> Iterator["ModelFolder"]:
-    """A hashed private copy of a model's files, removed at the end of the block."""
+def private_copy(
+    workspace: Workspace, uri: str, environment: EnvironmentRules | None = None
+) -> Iterator["ModelFolder"]:
+    """A hashed private copy of a model's files, removed at the end of the block.
+
+    Args:
+        workspace: the team's workspace.
+        uri: where the files are.
+        environment: the environment whose server has them; None: the standard's store does.
+    """
     from signoff.adapters.model_folder import copy_model
 
+    store = workspace.store() if environment is None else workspace.store_of(environment)
     with TemporaryDirectory(prefix="signoff-") as folder:
-        yield copy_model(uri, Path(folder), download=workspace.store().download)
+        yield copy_model(uri, Path(folder), download=store.download)
 
 
 @contextmanager

@@ -1,11 +1,12 @@
 """May this person approve or reject, and which approvals count?"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from signoff.evidence.ledger import LogHead
 from signoff.evidence.statement import Statement, Subject
 from signoff.record.digest import Digest, Json
+from signoff.release.components import component_changes, component_subjects, components_named
 from signoff.release.history import History
 from signoff.release.model import REJECTION_CODES, Reason, ReleaseDecision, Signed
 from signoff.release.people import People
@@ -21,12 +22,14 @@ class Binding:
         decision: id of the gate decision.
         rules: digest of the resolved rules of the use case and environment.
         proposal: id of the proposal.
+        components: of a bundle role → digest; empty for another model.
     """
 
     model: Digest
     decision: Digest
     rules: Digest
     proposal: Digest
+    components: Mapping[str, Digest] = field(default_factory=dict)
 
     def subjects(self) -> tuple[Subject, ...]:
         """As statement subjects."""
@@ -35,6 +38,7 @@ class Binding:
             Subject(name="decision", digest=self.decision),
             Subject(name="rules", digest=self.rules),
             Subject(name="proposal", digest=self.proposal),
+            *component_subjects(self.components),
         )
 
     def broken_by(self, statement: Statement) -> tuple[str, ...]:
@@ -45,10 +49,15 @@ class Binding:
             "rules": "the rules of this use case and environment changed",
             "proposal": "the proposal is another one",
         }
-        return tuple(
-            f"{clause} (signed for {_short(statement.subject(subject.name))}, now {subject.digest.short})"
-            for subject, clause in zip(self.subjects(), told.values(), strict=True)
-            if statement.subject(subject.name) != subject.digest
+        changed = component_changes(components_named(statement), self.components)
+        return (
+            *(
+                f"{told[subject.name]} (signed for {_short(statement.subject(subject.name))},"
+                f" now {subject.digest.short})"
+                for subject in self.subjects()
+                if subject.name in told and statement.subject(subject.name) != subject.digest
+            ),
+            *(f"a component changed: {change}" for change in changed),
         )
 
 

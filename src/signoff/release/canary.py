@@ -24,7 +24,7 @@ from signoff.release.people import People
 from signoff.standard.deployment import CanaryRules, CanaryStep
 from signoff.standard.model import UseCaseRules
 
-INCOMPLETE = "canary-incomplete"
+_INCOMPLETE = "canary-incomplete"
 """Code of the reason that refuses a promotion whose canary has not passed its last step."""
 
 
@@ -193,7 +193,7 @@ def decide_canary(
         released: what is released there.
         running: the canary that runs there.
     """
-    reasons = [reason for reason in promotion.reasons if reason.code != INCOMPLETE]
+    reasons = [reason for reason in promotion.reasons if reason.code != _INCOMPLETE]
     if rules.serving is None or rules.serving.canary is None:
         message = f"the standard gives {rules.name} no steps for a canary"
         reasons.append(

@@ -7,9 +7,10 @@
     passed, or what did not pass was waived: by a waiver in the ledger, signed by somebody who is no author,
     on the same model and rules, for that day.
 (4) The proposal it names is in the ledger, signed, and about the same model, decision, version and run.
+    Where the model is a bundle, decision and proposal name the same components with the same digests.
 (5) Each approval it names is in the ledger, signed by the approver it names, for this version and
-    environment, bound to the same model, decision, rules and proposal, and given since the version was last
-    rolled back. An author's approval is shown as self-approved.
+    environment, bound to the same model, components, decision, rules and proposal, and given since the version
+    was last rolled back. An author's approval is shown as self-approved.
 (6) The approvals fill what the environment asked for on that day: so many different people per role, in the
     roles that the promoter recorded.
 
@@ -23,6 +24,7 @@ from signoff.errors import EvidenceError
 from signoff.gate.model import GateDecision
 from signoff.gate.verdict import contradictions
 from signoff.record.digest import Digest
+from signoff.release.components import component_changes, components_named
 from signoff.release.history import History, decision_of, highest_number
 from signoff.release.model import Reason, Signed
 from signoff.release.people import People, unmet
@@ -39,6 +41,7 @@ def verify_release(history: History, release: Signed, *, people: People) -> tupl
         *_place(history, release, people),
         *_decision(history, release),
         *_proposal(history, release),
+        *_components(history, release),
         *_approvals(history, release),
     )
 
@@ -137,6 +140,20 @@ def _proposal(history: History, release: Signed) -> list[Reason]:
     return []
 
 
+def _components(history: History, release: Signed) -> list[Reason]:
+    # Steps 3 and 4. A statement that is missing was reported there.
+    released = components_named(release.statement)
+    return [
+        _broken("component-changed", f"the {said} is about another component than the release: {change}")
+        for said, found in (
+            ("gate decision", _named(history, release, "decision")),
+            ("proposal", _named(history, release, "proposal")),
+        )
+        if found is not None
+        for change in component_changes(components_named(found.statement), released)
+    ]
+
+
 def _authors(proposal: Signed | None) -> frozenset[str]:
     return frozenset() if proposal is None else frozenset((*proposal.signers, *proposal.texts("authors")))
 
@@ -171,7 +188,10 @@ def approval_fault(history: History, release: Signed, person: str, digest: Diges
         return _broken(
             "approval-binding", f"the approval of {person} is for another person, version or environment"
         )
-    if any(approval.statement.subject(n) != release.statement.subject(n) for n in _BOUND):
+    components = components_named(release.statement)
+    if components_named(approval.statement) != components or any(
+        approval.statement.subject(n) != release.statement.subject(n) for n in _BOUND
+    ):
         return _broken("approval-binding", f"the approval of {person} is bound to other bytes")
     rollbacks = history.rollbacks_from(release.text("environment"), release.number("version") or 0)
     if any(approval.precedes(r) for r in rollbacks if r.order < release.order):

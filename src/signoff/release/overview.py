@@ -1,13 +1,15 @@
 """What is released where, and what waits for whom: from statements and aliases alone."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from signoff.errors import EvidenceError
 from signoff.evidence.statement import StatementKind
 from signoff.record.digest import Json
 from signoff.release.approval import Binding, count_approvals
+from signoff.release.arrival import held_release
 from signoff.release.chain import verify_release
+from signoff.release.components import components_named
 from signoff.release.history import History, decision_of
 from signoff.release.model import Signed
 from signoff.release.people import People, unmet
@@ -27,6 +29,7 @@ class EnvironmentStatus:
         gate: verdict of the release's gate decision; "" when there is none.
         remarks: self-approvals, waivers, a rollback.
         problems: what is wrong, such as an alias moved by hand; empty when healthy.
+        health: what its monitors found last, and which firings wait; empty without monitors.
     """
 
     environment: str
@@ -36,6 +39,7 @@ class EnvironmentStatus:
     gate: str
     remarks: tuple[str, ...]
     problems: tuple[str, ...]
+    health: tuple[str, ...] = ()
 
     def to_json(self) -> Json:
         """All fields."""
@@ -47,6 +51,7 @@ class EnvironmentStatus:
             "gate": self.gate,
             "remarks": list(self.remarks),
             "problems": list(self.problems),
+            "health": list(self.health),
         }
 
 
@@ -77,21 +82,34 @@ class UseCaseStatus:
 
 
 def overview(
-    rules: UseCaseRules, *, history: History, aliases: Mapping[str, int | None], people: People
+    rules: UseCaseRules,
+    *,
+    history: History,
+    aliases: Mapping[str, int | str | None],
+    people: People,
+    health: Mapping[str, tuple[str, ...]] | None = None,
 ) -> UseCaseStatus:
     """The status of a use case.
 
     Args:
         rules: its rules.
         history: its statements.
-        aliases: per environment the version its alias points at.
+        aliases: per environment the version its alias points at, on the environment's server; a text says why
+            nobody knows.
         people: the roster and roles.
+        health: per environment what its monitors found and which firings wait; None when nobody looked.
     """
+    known = health or {}
     return UseCaseStatus(
         use_case=rules.name,
         owner=rules.owner,
         environments=tuple(
-            _environment(environment, history=history, alias=aliases.get(environment.name), people=people)
+            replace(
+                _environment(
+                    environment, history=history, alias=aliases.get(environment.name), people=people
+                ),
+                health=known.get(environment.name, ()),
+            )
             for environment in rules.environments.values()
         ),
         waiting=_waiting(rules, history, people),
@@ -99,7 +117,7 @@ def overview(
 
 
 def _environment(
-    environment: EnvironmentRules, *, history: History, alias: int | None, people: People
+    environment: EnvironmentRules, *, history: History, alias: int | str | None, people: People
 ) -> EnvironmentStatus:
     try:
         release = history.release(environment.name)
@@ -114,13 +132,24 @@ def _environment(
             problems=(error.what,),
         )
     if release is None:
-        by_hand = () if alias is None else (f"alias @{environment.alias} was set to version {alias} by hand",)
+        by_hand = (
+            (f"alias @{environment.alias} was set to version {alias} by hand",)
+            if isinstance(alias, int)
+            else (alias,)
+            if isinstance(alias, str)
+            else ()
+        )
         return EnvironmentStatus(
             environment=environment.name, version=None, since="", by="", gate="", remarks=(), problems=by_hand
         )
     top = release.rollback or release.statement
     problems = [reason.message for reason in verify_release(history, release.statement, people=people)]
-    if alias != release.version:
+    place = held_release(environment, release, history=history, people=people)
+    if isinstance(place, tuple):
+        problems += [reason.message for reason in place]
+    elif isinstance(alias, str):
+        problems.append(alias)
+    elif alias != place.version:
         pointed = "nothing" if alias is None else f"version {alias}"
         problems.append(f"alias @{environment.alias} points at {pointed}: moved by hand")
     return EnvironmentStatus(
@@ -172,7 +201,11 @@ def _waiting(rules: UseCaseRules, history: History, people: People) -> tuple[str
         environment=environment,
         version=version,
         binding=Binding(
-            model=model, decision=decision, rules=rules.environment_digest(target), proposal=proposal.id
+            model=model,
+            decision=decision,
+            rules=rules.environment_digest(target),
+            proposal=proposal.id,
+            components=components_named(proposal.statement),
         ),
         people=people,
         authors=frozenset(proposal.signers) | frozenset(proposal.texts("authors")),
@@ -207,6 +240,7 @@ def render_text(rows: tuple[UseCaseStatus, ...], *, store: str, standard: str) -
             lines.append(f"  {environment.environment:<{width}}  {printable(_summary(environment))}")
             lines += [f"  {'':<{width}}  note: {printable(remark)}" for remark in environment.remarks]
             lines += [f"  {'':<{width}}  PROBLEM: {printable(problem)}" for problem in environment.problems]
+            lines += [f"  {'':<{width}}  health: {printable(line)}" for line in environment.health]
         lines += [f"  waiting: {printable(text)}" for text in row.waiting]
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"

@@ -6,7 +6,7 @@ from signoff.record.model_version import ModelVersionRecord
 
 
 class RegistryReader(Protocol):
-    """Reads registered model versions and their aliases."""
+    """Reads registered model versions, their aliases, and prompts."""
 
     def version(self, name: str, version: int) -> ModelVersionRecord | None:
         """One version; None when the registry has no such model or version.
@@ -17,6 +17,13 @@ class RegistryReader(Protocol):
 
     def versions(self, name: str) -> tuple[ModelVersionRecord, ...]:
         """All versions of a model, newest (highest number) first; empty when there is no such model.
+
+        Raises:
+            StoreError: the registry cannot be reached or read.
+        """
+
+    def prompt(self, name: str, version: int) -> str | None:
+        """The text of a prompt's version; None when the registry has no such prompt or version.
 
         Raises:
             StoreError: the registry cannot be reached or read.

@@ -1,6 +1,7 @@
 """May this version be released into this environment, or an earlier one be put back?"""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from signoff.evidence.ledger import LogHead
 from signoff.evidence.statement import Statement, Subject
@@ -8,6 +9,7 @@ from signoff.record.digest import Digest, Json
 from signoff.record.model_version import ModelVersionRecord
 from signoff.release.approval import Approvals, Binding, count_approvals, head_json
 from signoff.release.chain import verify_release
+from signoff.release.components import changed_reasons, components_named
 from signoff.release.history import History, decision_of
 from signoff.release.model import Reason, Release, ReleaseDecision, Signed
 from signoff.release.people import People, unmet
@@ -26,12 +28,14 @@ class Candidate:
         model: digest of its files, hashed now.
         authors: who ran, committed or proposed it.
         input_gaps: what the deployment's input table lacks for its signature.
+        components: of a bundle role → digest; empty for another model.
     """
 
     version: ModelVersionRecord
     model: Digest
     authors: frozenset[str]
     input_gaps: tuple[str, ...]
+    components: Mapping[str, Digest] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,6 +117,7 @@ def decide_promotion(
                 decision=decision,
                 rules=rules.environment_digest(environment.name),
                 proposal=proposal.id,
+                components=candidate.components,
             )
             approvals = count_approvals(
                 history,
@@ -176,6 +181,13 @@ def _proposal_refusals(candidate: Candidate, proposal: Signed, people: People) -
                 fix="find out who changed them; then log the model again and propose the new run",
             )
         )
+    reasons += changed_reasons(
+        candidate.version.ref,
+        "its proposal",
+        then=components_named(proposal.statement),
+        now=candidate.components,
+        fix="find out who changed it; then log the bundle again and propose the new run",
+    )
     if proposal.text("run_id") != candidate.version.run_id:
         reasons.append(
             Reason(

@@ -8,6 +8,7 @@ from signoff.evidence.statement import Statement, Subject
 from signoff.gate.model import GateDecision
 from signoff.gate.verdict import contradictions
 from signoff.record.digest import Digest, Json
+from signoff.release.components import component_subjects
 from signoff.release.model import Reason, ReleaseDecision, Signed
 from signoff.release.people import People
 from signoff.release.waivers import Waivers
@@ -184,6 +185,7 @@ def proposal_statement(
     version: int,
     run_id: str,
     model: Digest,
+    components: Mapping[str, Digest],
     decision: Digest,
     proposer: str,
     authors: Sequence[str],
@@ -199,6 +201,7 @@ def proposal_statement(
             Subject(name="model", digest=model),
             Subject(name="decision", digest=decision),
             Subject(name="rules", digest=rules.digest),
+            *component_subjects(components),
         ),
         predicate={
             "use_case": rules.name,

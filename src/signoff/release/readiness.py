@@ -2,7 +2,7 @@
 
 from signoff.errors import EvidenceError
 from signoff.record.digest import Digest
-from signoff.release.canary import INCOMPLETE, completed_rollout
+from signoff.release.canary import completed_rollout
 from signoff.release.history import History
 from signoff.release.load_test import load_test_of, load_test_passed
 from signoff.release.model import Reason
@@ -100,7 +100,7 @@ def _canary(
         return []
     return [
         Reason(
-            code=INCOMPLETE,
+            code="canary-incomplete",
             message=f"{ref} has not passed the canary that the standard asks for before it takes over in {name}",
             fix=f"signoff promote {ref} --env {name} --canary, and wait until `signoff serve` has completed it",
         )

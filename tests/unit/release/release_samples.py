@@ -232,6 +232,7 @@ class Desk:
             version=version,
             run_id=f"run of {model}",
             model=digest(model),
+            components={},
             decision=self.signed("decision").id,
             proposer=ANA.email,
             authors=[ANA.email],

@@ -146,6 +146,7 @@ def test_the_statement_names_model_decision_and_rules() -> None:
         version=3,
         run_id="r1",
         model=digest("m"),
+        components={},
         decision=digest("d"),
         proposer=ANA.email,
         authors=[BEN.email, ANA.email],
