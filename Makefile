@@ -1,4 +1,7 @@
 # make demo        the weekly churn example, end to end (Python 3.11, pip, make and git are all it needs)
+# make example-tickets     documents to queues: quality, speed and a label map that stays
+# make example-assistant   questions to documentation: a bundle of six parts, released as one
+# make example-serving     the churn model behind an endpoint: canary, rollback
 # make test        all tiers: unit, integration (real server, PostgreSQL), heavy
 # make unit        the unit tests alone
 # make soak        the laws of the unit tests, tried far longer
@@ -17,7 +20,7 @@ export DO_NOT_TRACK := true
 export OMP_WAIT_POLICY := passive
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit integration heavy soak lint bench docs lock clean
+.PHONY: help demo example-tickets example-assistant example-serving test unit integration heavy soak lint bench docs lock clean
 
 help:
 	@sed -n 's/^# \(make.*\)/  \1/p' Makefile
@@ -37,8 +40,19 @@ $(VENV)/dev.stamp: $(VENV)/run.stamp requirements/dev.lock
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.lock
 	@touch $@
 
+$(VENV)/assistant.stamp: $(VENV)/run.stamp requirements/assistant.lock
+	@echo "== installing what the assistant needs, pinned with hashes"
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/assistant.lock
+	@touch $@
+
 demo: $(VENV)/run.stamp
-	@$(BIN)/python examples/churn/demo.py $(ARGS)
+	@$(BIN)/python -m examples.churn.demo $(ARGS)
+
+example-tickets example-serving: $(VENV)/run.stamp
+	@$(BIN)/python -m examples.$(@:example-%=%).demo $(ARGS)
+
+example-assistant: $(VENV)/assistant.stamp
+	@$(BIN)/python -m examples.assistant.demo $(ARGS)
 
 test: $(VENV)/dev.stamp
 	@$(BIN)/python tests/tiers.py unit integration heavy
@@ -67,7 +81,9 @@ lock:
 	.cache/lock/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
 	  pyproject.toml --group build -o requirements/run.lock
 	.cache/lock/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
-	  pyproject.toml --group build --group dev -c requirements/run.lock -o requirements/dev.lock
+	  pyproject.toml --group build --extra assistant -c requirements/run.lock -o requirements/assistant.lock
+	.cache/lock/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+	  pyproject.toml --group build --extra assistant --group dev -c requirements/run.lock -o requirements/dev.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -236,6 +236,12 @@ def test_a_failed_gate_is_logged_as_refused(released: Team) -> None:
     assert logged(released)[-1] == ("gate", "refused")
 
 
+MONITOR = """\
+    monitors:
+      thickness: {kind: drift, table: scoring/table.parquet, at_most: 0.2, then: review}
+    batch:"""
+
+
 def test_with_profile_mid_the_path_leads_through_test(fresh: Team) -> None:
     edit_standard(fresh, "profile: small", "profile: mid\nevidence: warn")
     signoff(fresh, "gate", fresh.good)
@@ -248,7 +254,9 @@ def test_with_profile_mid_the_path_leads_through_test(fresh: Team) -> None:
         "approval-missing",
         "approval-missing",
         "environment-order",
+        "monitoring-missing",
     )
+    edit_standard(fresh, "    batch:", MONITOR)
     unconfirmed = signoff(fresh, "approve", "tumours/1", "--env", "prod", "--format", "json", key="ben")
     assert {r["code"] for r in json.loads(unconfirmed.out)["reasons"]} == {"checklist"}
     asked = [r["fix"].split('"')[1] for r in json.loads(unconfirmed.out)["reasons"]]
