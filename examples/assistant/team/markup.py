@@ -69,7 +69,7 @@ def pod_sections(text: str, name: str) -> list[Section]:
             title, blocks = _pod_text(heading[2], where), []
         elif block.startswith("=item"):
             item = _pod_text(block.removeprefix("=item").strip(), where)
-            blocks += [item] if item not in {"", "*"} else []
+            blocks += [item] if re.search(r"[^\W\d]", item) else []  # numbers and dots of lists go
         elif block.startswith("="):
             if block.split()[0] not in POD_QUIET:
                 raise MarkupError(f"{where}: unknown command {block.split()[0]}")

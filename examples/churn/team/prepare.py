@@ -2,8 +2,9 @@
 
     python prepare.py --week 2011-12-05
 
-writes ``eval/week.parquet`` (the last week whose labels are known on that Monday, with label and value band) and
-``scoring/customers.parquet`` (the customers of that Monday itself).
+writes ``eval/week.parquet`` (the last week whose labels are known on that Monday, with label and value band; a copy
+under its date stays), ``watch/week.parquet`` (the same rows, for the monitors) and ``scoring/customers.parquet`` (the
+customers of that Monday itself). With ``--watch`` the evaluation table stays as it is: nothing is trained that day.
 """
 
 import argparse
@@ -17,13 +18,16 @@ from model import TimeLine
 LINES = Path("data/lines.parquet")
 EVALUATION = Path("eval/week.parquet")
 SCORING = Path("scoring/customers.parquet")
+WATCHED = Path("watch/week.parquet")
 
 
 def main() -> int:
     """Write both tables; 2 when the transactions do not reach far enough."""
     parser = argparse.ArgumentParser(description="Write the evaluation and scoring tables of one Monday.")
     parser.add_argument("--week", required=True, type=monday, help="the Monday, such as 2011-12-05")
-    line = TimeLine(today=parser.parse_args().week)
+    parser.add_argument("--watch", action="store_true", help="leave the evaluation table as it is")
+    given = parser.parse_args()
+    line = TimeLine(today=given.week)
     if not LINES.is_file():
         return fail(f"{LINES} is missing: the invoice lines belong there")
     table = feature_table(LINES)
@@ -34,12 +38,14 @@ def main() -> int:
     if scoring.empty:
         return fail(f"the transactions do not reach {line.today:%Y-%m-%d}")
 
-    write(evaluation.astype({"churned": "int64"}), EVALUATION)
+    labelled = evaluation.astype({"churned": "int64"})
+    kept = EVALUATION.with_stem(f"{line.evaluation:%Y-%m-%d}")
+    for path in (WATCHED,) if given.watch else (EVALUATION, kept, WATCHED):
+        write(labelled, path)
     write(scoring, SCORING)
     rate = evaluation["churned"].mean()
-    print(
-        f"{EVALUATION}: week of {line.evaluation:%Y-%m-%d}, {len(evaluation)} customers, {rate:.1%} churned"
-    )
+    shown = WATCHED if given.watch else EVALUATION
+    print(f"{shown}: week of {line.evaluation:%Y-%m-%d}, {len(evaluation)} customers, {rate:.1%} churned")
     print(f"{SCORING}: week of {line.today:%Y-%m-%d}, {len(scoring)} customers")
     return 0
 

@@ -1,4 +1,4 @@
-"""The example's scripts are no package: they are imported as `python train.py` in their folder finds them."""
+"""A team's scripts are no package: they are imported as `python train.py` in their folder finds them."""
 
 import importlib
 import sys
@@ -8,14 +8,14 @@ from types import ModuleType
 
 import pytest
 
-EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "churn"
-SCRIPTS = ("features", "model", "retail", "runner")
+TEAM = Path(__file__).resolve().parents[3] / "examples" / "churn" / "team"
+SCRIPTS = ("features", "model")
 
 
 @pytest.fixture(scope="session")
 def scripts() -> Iterator[dict[str, ModuleType]]:
     before = list(sys.path)
-    sys.path[:0] = [str(EXAMPLE), str(EXAMPLE / "team")]
+    sys.path.insert(0, str(TEAM))
     try:
         yield {name: importlib.import_module(name) for name in SCRIPTS}
     finally:
@@ -32,8 +32,3 @@ def churn_features(scripts: dict[str, ModuleType]) -> ModuleType:
 @pytest.fixture
 def churn_model(scripts: dict[str, ModuleType]) -> ModuleType:
     return scripts["model"]
-
-
-@pytest.fixture
-def churn_retail(scripts: dict[str, ModuleType]) -> ModuleType:
-    return scripts["retail"]

