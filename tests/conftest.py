@@ -4,7 +4,13 @@ import os
 
 from hypothesis import settings
 
-pytest_plugins = ["conformance_fixtures", "example_fixtures", "postgres_fixtures", "team_fixtures"]
+pytest_plugins = [
+    "conformance_fixtures",
+    "example_fixtures",
+    "postgres_fixtures",
+    "serving_fixtures",
+    "team_fixtures",
+]
 
 settings.register_profile("quick", max_examples=40, deadline=None)
 settings.register_profile("soak", max_examples=3000, deadline=None)

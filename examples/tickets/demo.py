@@ -37,7 +37,7 @@ def first_release(runner: Runner) -> dict[str, str]:
     run = train(runner, "words")
     runner.run(["signoff", "check", run], why="is everything logged that the standard asks for?")
     gate(runner, run, why="a first release has no baseline; the absolute bounds hold")
-    version = release(
+    version = to_production(
         runner, run, "Route documents to the desk's queues", "Words only; fast, and good enough."
     )
     return {"run": run, "version": version}

@@ -150,6 +150,14 @@ def registry(team: Team) -> Any:
 
 def make_team(folder: Path, standard: str = STANDARD, store: str | None = None) -> Team:
     """A repository with standard, roster, keys, data and two runs."""
+    make_repository(folder, standard)
+    with inside(folder):
+        good, weak = log_run("good", store=store), log_run("weak", store=store)
+    return Team(folder=folder, good=good, weak=weak)
+
+
+def make_repository(folder: Path, standard: str) -> None:
+    """A committed repository with standard, roster, keys and data."""
     from signoff.adapters.key_files import generate_key
 
     folder.mkdir(parents=True)
@@ -171,9 +179,6 @@ def make_team(folder: Path, standard: str = STANDARD, store: str | None = None) 
     git(folder, "config", "user.name", "Ana")
     git(folder, "add", ".")
     git(folder, "commit", "-qm", "The team's standard")
-    with inside(folder):
-        good, weak = log_run("good", store=store), log_run("weak", store=store)
-    return Team(folder=folder, good=good, weak=weak)
 
 
 def git(folder: Path, *arguments: str) -> None:

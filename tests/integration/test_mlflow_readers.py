@@ -170,6 +170,24 @@ def test_both_readers_give_equal_runs(store: Store) -> None:
             assert _comparable(reader.run(run.run_id)) == _comparable(run)
 
 
+def test_both_readers_survey_the_same_store(store: Store) -> None:
+    by_sql, by_rest = store.sql.bare_runs(), store.rest.bare_runs()
+    assert [bare.run.run_id for bare in by_sql] == [bare.run.run_id for bare in by_rest]
+    assert len(by_sql) == 4
+    for reader, found in ((store.sql, by_sql), (store.rest, by_rest)):
+        whole = [_comparable(reader.with_files(bare)) for bare in found]
+        assert whole == [_comparable(reader.run(bare.run.run_id)) for bare in found]
+        newer = reader.bare_runs(since=2_000)
+        assert [bare.run.run_id for bare in newer] == [
+            bare.run.run_id for bare in found if bare.run.started_at >= 2_000
+        ]
+        assert 0 < len(newer) < len(found)
+        asked = {*store.runs, store.deleted, "0" * 32}
+        assert reader.active_runs(asked) == frozenset(store.runs)
+        assert reader.registered_models() == ("churn",)
+    assert all(bare.run.artifacts == () for bare in (*by_sql, *by_rest))
+
+
 def test_a_record_holds_what_was_logged(store: Store) -> None:
     run = store.sql.run(store.runs[0])
     assert (run.run_name, run.experiment, run.status, run.user) == ("week 1000", INSIDE, "FINISHED", "ana")
@@ -305,6 +323,18 @@ def test_an_alias_that_moves_is_seen_at_once(store: Store) -> None:
         assert [reader.alias("churn", "prod") for reader in store.readers] == [3, 3]
     finally:
         store.client.set_registered_model_alias("churn", "prod", "2")
+
+
+def test_a_prompt_is_read_by_its_version_and_is_no_registered_model(store: Store) -> None:
+    text = "Question: {{question}}\n{{passages}} ü"
+    store.client.register_prompt("answer", text)
+    store.client.register_prompt("answer", "shorter")
+    for reader in store.readers:
+        assert (reader.prompt("answer", 1), reader.prompt("answer", 2)) == (text, "shorter")
+        assert (reader.prompt("answer", 3), reader.prompt("churn", 2), reader.prompt("it's", 1)) == (
+            None,
+        ) * 3
+        assert reader.registered_models() == ("churn",)
 
 
 def test_more_runs_cost_no_more_queries(store: Store) -> None:

@@ -8,11 +8,13 @@ import hashlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Protocol
 from urllib.parse import unquote, urlparse
 
 from signoff.errors import ModelError, StoreError
+from signoff.record.bundle import BUNDLE_LOADER, BUNDLE_PATHS
 from signoff.record.digest import Digest, FileDigest, folder_digest
 from signoff.record.mlmodel import read_mlmodel
 from signoff.record.schema import SchemaRecord
@@ -34,6 +36,8 @@ _FILE_SETTINGS = ("data", "model_path", "pickled_model", "model_data")
 """Flavor settings that name a file or folder of the model."""
 _CODE_SETTINGS = ("code", "model_code_path")
 """Flavor settings that name Python code of the model's own."""
+_BUNDLE_SETTINGS = frozenset({"loader_module", "python_version", "env"})
+"""All that the MLmodel file of a bundle says for python_function."""
 _CODE_SUFFIXES = (".py", ".pyc", ".pth", ".so", ".pkl", ".pickle")
 _LOG_AGAIN = "log the model again with mlflow.<flavor>.log_model"
 
@@ -124,12 +128,21 @@ def copy_model(uri: str, into: Path, *, download: Download) -> ModelFolder:
     mark = into / _READERS_MARK
     if mark.is_file():
         mark.unlink()
-    files = hash_folder(into)
-    return ModelFolder(path=into, digest=folder_digest(files), files=files, mlmodel=_read_mlmodel(into))
+    return read_folder(into)
 
 
-def local_digest(uri: str) -> Digest | None:
-    """The digest of a model's files where they lie, for showing only: loading starts with a copy.
+def read_folder(folder: Path) -> ModelFolder:
+    """Hash a private copy that is there already.
+
+    Raises:
+        ModelError: it holds no readable MLmodel file, or a link.
+    """
+    files = hash_folder(folder)
+    return ModelFolder(path=folder, digest=folder_digest(files), files=files, mlmodel=_read_mlmodel(folder))
+
+
+def local_model(uri: str) -> ModelFolder | None:
+    """A model's files where they lie, for showing only: loading starts with a copy.
 
     Args:
         uri: where its artifacts are.
@@ -138,12 +151,13 @@ def local_digest(uri: str) -> Digest | None:
         None when they are remote or not there.
 
     Raises:
-        ModelError: something among them is a link.
+        ModelError: something among them is a link, or there is no readable MLmodel file.
     """
     local = _local_path(uri)
     if local is None or not local.is_dir():
         return None
-    return folder_digest([file for file in hash_folder(local) if file.path != _READERS_MARK])
+    files = tuple(file for file in hash_folder(local) if file.path != _READERS_MARK)
+    return ModelFolder(path=local, digest=folder_digest(files), files=files, mlmodel=_read_mlmodel(local))
 
 
 def _local_path(uri: str) -> Path | None:
@@ -198,6 +212,9 @@ def refuse_unsafe(model: ModelFolder, *, pickle: Literal["refused", "allowed"]) 
             allowed, its MLmodel file names files outside of the folder, which nobody has approved.
     """
     _refuse_files_outside(model)
+    if model.loader == BUNDLE_LOADER:
+        _refuse_other_than_bundle(model)
+        return
     if pickle == "allowed":
         return
     hint = (
@@ -219,6 +236,19 @@ def refuse_unsafe(model: ModelFolder, *, pickle: Literal["refused", "allowed"]) 
     code = code or next((str(folder) for folder in named if folder), None)
     if code is not None:
         raise ModelError("the model brings code of its own", where=code, hint=hint)
+
+
+def _refuse_other_than_bundle(model: ModelFolder) -> None:
+    """A bundle is data that our own code reads; whatever else stands in its folder could be loaded by others."""
+    function = model.flavors.get("python_function", {})
+    other = sorted({file.path for file in model.files} - BUNDLE_PATHS)
+    said = sorted({*model.flavors} - {"python_function"}) + sorted({*function} - _BUNDLE_SETTINGS)
+    if other or said:
+        raise ModelError(
+            f"a bundle holds data only; this one has {', '.join((other or said)[:3])}",
+            where=other[0] if other else MLMODEL,
+            hint="log it again with signoff.log_bundle",
+        )
 
 
 def _refuse_files_outside(model: ModelFolder) -> None:
@@ -286,6 +316,8 @@ def _load(model: ModelFolder) -> Any:
                 hint="build the model from scikit-learn, NumPy and SciPy types only",
             )
         return skops.io.load(model.model_file, trusted=list(found))
+    if model.loader == BUNDLE_LOADER:
+        return import_module(BUNDLE_LOADER)._load_pyfunc(str(model.path))  # noqa: SLF001 - MLflow's name for it
     import mlflow.pyfunc
 
     return mlflow.pyfunc.load_model(str(model.path))

@@ -17,7 +17,7 @@ class Entry:
     Attributes:
         at: ISO 8601 time in UTC, such as 2026-11-22T10:15:00Z.
         actor: who asked: an e-mail from the roster when a key proved it, else ``unverified:<os user>``.
-        action: gate, propose, note, approve, reject, waive, promote, rollback, predict, alias…
+        action: gate, propose, note, approve, reject, waive, promote, rollback, predict, trigger, act, measure…
         outcome: what came of it.
         use_case: its name; "" when none.
         subject: what it was about: run id, ``churn/3``, ``churn@prod``.

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from signoff.evidence.statement import Statement, Subject
-from signoff.record.bundle import ROLES
 from signoff.record.digest import Digest
 from signoff.release.model import Reason
 
@@ -26,10 +25,9 @@ def components_named(statement: Statement) -> Mapping[str, Digest]:
 
 def component_changes(then: Mapping[str, Digest], now: Mapping[str, Digest]) -> tuple[str, ...]:
     """One clause per component that differs, such as ``index (was 3f…, now 9a…)``."""
-    others = sorted({*then, *now} - set(ROLES))
     return tuple(
         f"{role} (was {_short(then.get(role))}, now {_short(now.get(role))})"
-        for role in (*ROLES, *others)
+        for role in dict.fromkeys((*then, *now))
         if then.get(role) != now.get(role)
     )
 

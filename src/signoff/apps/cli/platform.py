@@ -15,13 +15,15 @@ from signoff.apps.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from signoff.apps.verbs.release import Moved
+    from signoff.apps.verbs.alias import Moved
+    from signoff.apps.verbs.canary import CanaryChange
 
 
 @click.command()
 @click.argument("version", metavar="USE_CASE/VERSION")
 @env_option()
 @click.option("--dry-run", is_flag=True, help="Show what would happen, or all that is missing.")
+@click.option("--canary", is_flag=True, help="Try it by the standard's steps beside what is released.")
 @key_option()
 @format_option("text", "json")
 @standard_option()
@@ -30,6 +32,7 @@ def promote(
     version: str,
     environment: str,
     dry_run: bool,
+    canary: bool,
     key: str | None,
     form: str,
     standard: str | None,
@@ -40,6 +43,18 @@ def promote(
     from signoff.apps.workspace import open_workspace
 
     workspace = open_workspace(standard)
+    if canary:
+        from signoff.apps.verbs.canary import start_canary
+
+        change = start_canary(
+            workspace,
+            version_reference(version),
+            environment=environment,
+            actor=actor_of(workspace, key),
+            dry_run=dry_run,
+        )
+        show_decision(change.decision, form, planned=dry_run, extra=_steps(change))
+        return
     moved = promote_version(
         workspace,
         version_reference(version),
@@ -60,15 +75,35 @@ def promote(
 def rollback(
     *, use_case: str, environment: str, reason: str, key: str | None, form: str, standard: str | None
 ) -> None:
-    """Return to the last good release; it needs that release's statement and nothing else."""
-    from signoff.apps.verbs.release import rollback as roll_back
+    """Return to the last good release; it needs that release's statement and nothing else.
+
+    While a canary runs it ends the canary, and the release stays; the next rollback returns from the release.
+    """
+    from signoff.apps.verbs.canary import stop_canary
+    from signoff.apps.verbs.rollback import rollback as roll_back
     from signoff.apps.workspace import open_workspace
 
     workspace = open_workspace(standard)
-    moved = roll_back(
-        workspace, use_case, environment=environment, actor=actor_of(workspace, key), reason=reason
-    )
+    actor = actor_of(workspace, key)
+    stopped = stop_canary(workspace, use_case, environment=environment, actor=actor, reason=reason)
+    if stopped is not None:
+        show_decision(stopped.decision, form, extra=_statement_line(stopped))
+        return
+    moved = roll_back(workspace, use_case, environment=environment, actor=actor, reason=reason)
     show_decision(moved.decision, form, extra=_moved(moved, planned=False))
+
+
+def _steps(change: "CanaryChange") -> str:
+    if change.plan is None:
+        return ""
+    steps = ", ".join(f"{step.weight:g} of the traffic for {step.requests:,}" for step in change.plan.steps)
+    told = f"  steps    {steps} requests; aborted when it fails more often than {change.plan.error_rate:g} or stable"
+    return f"{told}\n{_statement_line(change)}"
+
+
+def _statement_line(change: "CanaryChange") -> str:
+    statement = "" if change.statement is None else f"; statement {change.statement.short}"
+    return f"  no alias moved{statement}"
 
 
 def _moved(moved: "Moved", *, planned: bool) -> str:

@@ -1,10 +1,16 @@
 """`signoff status`: one screen for all use cases. Reads by SQL or REST and never imports MLflow."""
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from signoff.apps.cli.options import format_option, standard_option
+
+if TYPE_CHECKING:
+    from signoff.apps.workspace import Workspace
+    from signoff.release.history import History
+    from signoff.standard.model import EnvironmentRules, UseCaseRules
 
 
 @click.command()
@@ -21,7 +27,7 @@ def status(*, use_case: str | None, form: str, standard: str | None) -> None:
     from signoff.release.overview import overview, render_text
 
     workspace = open_workspace(standard)
-    people, reader = workspace.people(), workspace.reader()
+    people = workspace.people()
     chosen = [workspace.use_case(use_case)] if use_case else list(workspace.standard.use_cases.values())
     histories = histories_of(workspace, [rules.name for rules in chosen])
     rows = tuple(
@@ -29,10 +35,11 @@ def status(*, use_case: str | None, form: str, standard: str | None) -> None:
             rules,
             history=histories[rules.name],
             aliases={
-                name: reader.alias(rules.registered_model, environment.alias)
+                name: _pointed(workspace, rules.registered_model, environment)
                 for name, environment in rules.environments.items()
             },
             people=people,
+            health=_health(workspace, rules, histories[rules.name]),
         )
         for rules in chosen
     )
@@ -48,3 +55,36 @@ def status(*, use_case: str | None, form: str, standard: str | None) -> None:
         ),
         nl=False,
     )
+
+
+def _pointed(workspace: "Workspace", model: str, environment: "EnvironmentRules") -> int | str | None:
+    """The version that an environment's alias points at; why it is not known when its own server is away."""
+    from signoff.errors import StoreError
+
+    try:
+        return workspace.reader_of(environment).alias(model, environment.alias)
+    except StoreError as error:
+        if environment.server is None:
+            raise
+        return f"alias @{environment.alias} was not looked at: {error.what}"
+
+
+def _health(workspace: "Workspace", rules: "UseCaseRules", history: "History") -> dict[str, tuple[str, ...]]:
+    """Per environment what the monitors found last and which firings wait; nothing where a release is broken."""
+    from signoff.errors import EvidenceError
+    from signoff.rollout.triggers import firings, health
+
+    found: dict[str, tuple[str, ...]] = {}
+    entries = None
+    for name in rules.environments:
+        try:
+            release = history.release(name)
+        except EvidenceError:
+            continue  # the overview tells what is wrong with it
+        watched = [row for row in rules.monitors if name == list(rules.environments)[-1]]
+        if release is None or not (watched or firings(history, name)):
+            continue
+        if entries is None:
+            entries = [row.entry for row in workspace.ledger().entries(use_case=rules.name)]
+        found[name] = health(watched, name, history=history, release=release, entries=entries)
+    return found

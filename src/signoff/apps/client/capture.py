@@ -59,6 +59,7 @@ def run_tags() -> dict[str, str]:
     add(lambda: {capture.CONTRIBUTOR: _contributor(root)})
     add(lambda: {capture.ENVIRONMENT: os.environ.get("SIGNOFF_ENVIRONMENT") or "dev"})
     add(lambda: {capture.PIPELINE: pipeline(os.environ)})
+    add(lambda: {capture.TRIGGER: os.environ.get(capture.TRIGGER_VARIABLE)})
     add(_environment_facts)
     if standard is not None and standard.capture == "full":
         add(_platform_facts)

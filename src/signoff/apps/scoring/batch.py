@@ -6,12 +6,21 @@ from typing import Any
 
 from signoff.adapters.delta_output import OutputCommit, write_predictions
 from signoff.adapters.model_folder import open_model
-from signoff.adapters.scoring import Model, classify, model_input, regress
+from signoff.adapters.scoring import (
+    Model,
+    answer_table,
+    classify,
+    classify_many,
+    model_input,
+    regress,
+    score_rows,
+)
 from signoff.adapters.tables import Table, read_table
 from signoff.apps.scoring.released import Released, released_model
 from signoff.apps.workspace import Actor, Workspace, now
 from signoff.errors import DataError, UsageError
 from signoff.evidence.ledger import Entry
+from signoff.gate.model import Predictions
 from signoff.record.digest import Json
 from signoff.record.schema import SchemaRecord
 from signoff.release.model import Reason
@@ -114,7 +123,10 @@ def _score(found: Released, table: Table, rules: UseCaseRules) -> Any:
 
 
 def answers(model: Model, frame: Any, *, inputs: SchemaRecord, rules: UseCaseRules) -> Any:
-    """A model's answers as a DataFrame with columns ``score`` and ``prediction``, as far as it gives them.
+    """A model's answers as a DataFrame.
+
+    Columns are ``score`` and ``prediction``, as far as it gives them: 1 or 0 for two classes, the class itself
+    for many, only the score of a number or a row to be ranked. An assistant gives its own table.
 
     Args:
         model: the opened model.
@@ -126,7 +138,6 @@ def answers(model: Model, frame: Any, *, inputs: SchemaRecord, rules: UseCaseRul
         DataError: a column does not fit, or the model answers NaN or infinity.
         ModelError: the model fails.
     """
-    import numpy as np
     import pandas as pd
 
     missing = [c.name for c in inputs.columns if c.required and c.name not in frame.columns]
@@ -134,10 +145,24 @@ def answers(model: Model, frame: Any, *, inputs: SchemaRecord, rules: UseCaseRul
         raise DataError(f"the rows lack the model's input columns {', '.join(missing)}")
     rows = model_input(frame, inputs)
     recipe = rules.gate.recipe
-    if rules.gate.task == "classification":
-        predictions = classify(model, rows, recipe=recipe, labels=None)
-    else:
-        predictions = regress(model, rows, recipe=recipe)
+    match rules.gate.task:
+        case "classification":
+            return _numbers_table(classify(model, rows, recipe=recipe, labels=None), frame)
+        case "multiclass":
+            labels = classify_many(model, rows, recipe=recipe)
+            return pd.DataFrame({"prediction": list(labels)}, index=frame.index)
+        case "ranking":
+            return pd.DataFrame({"score": score_rows(model, rows, recipe=recipe)}, index=frame.index)
+        case "regression":
+            return _numbers_table(regress(model, rows, recipe=recipe), frame)
+        case "assistant":
+            return answer_table(model, rows)
+
+
+def _numbers_table(predictions: Predictions, frame: Any) -> Any:
+    import numpy as np
+    import pandas as pd
+
     columns: dict[str, Any] = {}
     if predictions.score is not None:
         columns["score"] = predictions.score
@@ -155,7 +180,7 @@ def _release_json(rules: UseCaseRules, environment: str, found: Released, table:
         "registered_model": rules.registered_model,
         "model_version": found.release.version,
         "model_digest": str(found.release.model),
-        "run_id": found.record.run_id,
+        "run_id": found.release.statement.text("run_id"),
         "release": str(found.release.statement.id),
         "rollback": None if found.release.rollback is None else str(found.release.rollback.id),
         "input": {"path": str(table.path.name), "digest": str(table.digest), "rows": len(table.frame)},

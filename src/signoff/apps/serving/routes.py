@@ -13,10 +13,12 @@ class Request:
     Attributes:
         body: its bytes, unread.
         content_type: the header as sent; "" without one.
+        rows_wanted: whether the answer shall bring the rows that were scored, for the inference log.
     """
 
     body: bytes
     content_type: str
+    rows_wanted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,11 +29,16 @@ class Answer:
         status: HTTP status.
         body: its bytes.
         content_type: of the body.
+        failed: whether the version failed, whatever the status says: its model raised, or answered NaN or infinity.
+        rows: MessagePack of the input columns as the model saw them, a list of (name, type, values); empty when not
+            wanted or not known.
     """
 
     status: int
     body: bytes
     content_type: str
+    failed: bool = False
+    rows: bytes = b""
 
 
 class Scorer(Protocol):

@@ -1,9 +1,11 @@
 """`signoff diff`: look up two runs or versions and compare them. Reads only, and never through MLflow."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from signoff.adapters.git import changed_files, find_repository
-from signoff.adapters.model_folder import local_digest
+from signoff.adapters.model_folder import ModelFolder, local_model
+from signoff.apps.verbs.components import facts_of
 from signoff.apps.verbs.recording import history_of
 from signoff.apps.verbs.reference import (
     EnvironmentReference,
@@ -16,7 +18,7 @@ from signoff.errors import EvidenceError, ModelError, SignoffError, StoreError, 
 from signoff.gate.model import GateDecision
 from signoff.record import capture
 from signoff.record.code import FileChange
-from signoff.record.digest import Digest
+from signoff.record.digest import Json
 from signoff.record.model_version import ModelVersionRecord
 from signoff.record.run import LoggedModelRecord, RunRecord
 from signoff.release.history import decision_of
@@ -46,7 +48,7 @@ def diff(workspace: Workspace, a: str, b: str) -> Difference:
         UsageError: one of them names nothing.
         StoreError: the store cannot be read, or has no such run or version.
     """
-    notes: dict[str, list[str]] = {"code": [], "gate": [], "model": []}
+    notes: dict[str, list[str]] = {"code": [], "gate": [], "model": [], "components": []}
     left, right = (_side(workspace, _named(workspace, text), notes) for text in (a, b))
     return compare(left, right, files=_files(workspace, left, right, notes["code"]), notes=notes)
 
@@ -90,8 +92,8 @@ def _side(workspace: Workspace, named: _Named, notes: dict[str, list[str]]) -> S
     model = _model(run, named.version)
     decisions = _decisions(workspace, named, run, notes["gate"])
     uri = model.uri if named.version is None and model is not None else None
-    digest = _hashed(named, named.version.uri if named.version is not None else uri, notes["model"])
-    said_by = ""
+    files = _local(named, named.version.uri if named.version is not None else uri, notes["model"])
+    digest, said_by = None if files is None else files.digest, ""
     if digest is None and decisions:
         digest, said_by = decisions[-1].context.candidate.digest, "what the gate found"
     return Side(
@@ -102,6 +104,7 @@ def _side(workspace: Workspace, named: _Named, notes: dict[str, list[str]]) -> S
         digest=digest,
         said_by=said_by,
         decisions=decisions,
+        components=_components(named, files, notes["components"]),
     )
 
 
@@ -113,14 +116,22 @@ def _model(run: RunRecord | None, version: ModelVersionRecord | None) -> LoggedM
     return models[0] if len(models) == 1 else None
 
 
-def _hashed(named: _Named, uri: str | None, notes: list[str]) -> Digest | None:
+def _local(named: _Named, uri: str | None, notes: list[str]) -> ModelFolder | None:
     if uri is None:
         return None
     try:
-        return local_digest(uri)
+        return local_model(uri)
     except ModelError as error:
         notes.append(f"{named.label}: {error.what} ({error.where})")
         return None
+
+
+def _components(named: _Named, files: ModelFolder | None, notes: list[str]) -> Mapping[str, Json]:
+    try:
+        return {} if files is None else facts_of(files)
+    except ModelError as error:
+        notes.append(f"{named.label}: {error.what} ({error.where})")
+        return {}
 
 
 def _decisions(

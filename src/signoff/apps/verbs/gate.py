@@ -4,22 +4,24 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from signoff.apps.verbs.components import components_of
+from signoff.apps.verbs.evaluation import Judged, evaluate
 from signoff.apps.verbs.recording import allowed_entry, history_of, signed, write
 from signoff.apps.workspace import Actor, Workspace, now, private_copy, recorded_failure, run_model
-from signoff.errors import DataError, EvidenceError, ModelError, StoreError
+from signoff.errors import EvidenceError, StoreError
 from signoff.evidence.ledger import Entry
 from signoff.evidence.statement import Statement, Subject
 from signoff.gate.decide import decide
 from signoff.gate.facts import run_checks
-from signoff.gate.model import GateContext, GateDecision, ModelRef, Predictions
+from signoff.gate.model import GateContext, GateDecision, ModelRef
 from signoff.gate.render import render_markdown
 from signoff.record.digest import Digest
 from signoff.record.run import RunRecord
 from signoff.release.chain import verify_release
+from signoff.release.components import component_subjects
 from signoff.release.history import History
-from signoff.standard.metrics import METRICS, Task
 from signoff.standard.model import UseCaseRules
 
 if TYPE_CHECKING:
@@ -74,8 +76,8 @@ def gate_run(workspace: Workspace, run_id: str, *, actor: Actor) -> Gated:
     )
     with recorded_failure(ledger, failure):
         history = history_of(workspace, rules.name)
-        decision, rows, remarks = _judge(workspace, rules, run, history)
-        statement = _statement(rules, run, decision, rows, at)
+        decision, subjects, remarks = _judge(workspace, rules, run, history)
+        statement = _statement(rules, run, decision, subjects, at)
         envelope = signed(statement, actor)
         entry = allowed_entry(
             action="gate",
@@ -100,25 +102,25 @@ def gate_run(workspace: Workspace, run_id: str, *, actor: Actor) -> Gated:
 
 def _judge(
     workspace: Workspace, rules: UseCaseRules, run: RunRecord, history: History
-) -> tuple[GateDecision, Digest, tuple[str, ...]]:
-    """The decision, the digest of the rows it was made on, and remarks."""
+) -> tuple[GateDecision, tuple[Subject, ...], tuple[str, ...]]:
+    """The decision, what it is about beside what it says (rows and components), and remarks."""
     from signoff.adapters.table_rows import refuse_copies, rows_digest
-    from signoff.adapters.tables import evaluation_table
 
-    kind = rules.gate.task
     table = evaluation_data(workspace, rules)
-    evaluation = evaluation_table(
-        table, rules.gate.recipe, slices=rules.gate.slices, classes=kind == "classification"
-    )
     refuse_copies(table.frame, rules.gate.recipe, str(table.path))
     rows = rows_digest(table.frame)
+    subjects = [Subject(name="evaluation-rows", digest=rows)]
     logged = run_model(run)
     with ExitStack() as stack:
         candidate = stack.enter_context(private_copy(workspace, logged.uri))
+        subjects += component_subjects(components_of(candidate))
         baseline = stack.enter_context(_baseline(workspace, rules, history))
-        candidate_predictions = _predict(candidate, table, rules, kind=kind, timed=True)
-        baseline_predictions = (
-            None if baseline is None else _predict(baseline[1], table, rules, kind=kind, timed=False)
+        evaluation = evaluate(
+            workspace,
+            rules,
+            table,
+            candidate=Judged(model=candidate, run_id=run.run_id),
+            baseline=None if baseline is None else Judged(model=baseline[1], run_id=baseline[0].run_id),
         )
         context = GateContext(
             use_case=rules.name,
@@ -133,14 +135,14 @@ def _judge(
         )
     decision = decide(
         rules=rules.gate,
-        model_kind=kind,
-        table=evaluation,
-        candidate=candidate_predictions,
-        baseline=baseline_predictions,
+        model_kind=rules.gate.task,
+        table=evaluation.table,
+        candidate=evaluation.candidate,
+        baseline=evaluation.baseline,
         context=context,
-        facts=run_checks(rules.gate, run),
+        facts=(*evaluation.checks, *run_checks(rules.gate, run)),
     )
-    return decision, rows, _remarks(workspace, rules, history)
+    return decision, tuple(subjects), _remarks(workspace, rules, history)
 
 
 def evaluation_data(workspace: Workspace, rules: UseCaseRules) -> "Table":
@@ -182,54 +184,10 @@ def _baseline(
         yield ModelRef(digest=folder.digest, name=record.ref, run_id=record.run_id), folder
 
 
-def _predict(
-    model: "ModelFolder",
-    table: "Table",
-    rules: UseCaseRules,
-    *,
-    kind: Task,
-    timed: bool,
-) -> Predictions:
-    from signoff.adapters.model_folder import open_model
-    from signoff.adapters.scoring import classify, measure_latency, model_input, regress
-    from signoff.adapters.tables import label_pair
-    from signoff.release.schema import schema_gaps
-
-    if rules.gate.recipe.label in model.inputs.names:
-        raise ModelError(
-            f"the model asks for the label {rules.gate.recipe.label!r} as an input",
-            where=str(model.mlmodel.get("model_id") or "model"),
-            hint="train on features only; the signature names the columns that the model is given",
-        )
-    gaps = schema_gaps(model.inputs, table.schema)
-    if gaps:
-        raise DataError(
-            f"the evaluation table does not fit the model: {'; '.join(gaps)}", where=str(table.path)
-        )
-    opened = open_model(model, pickle=rules.gate.pickle)
-    frame = model_input(table.frame, model.inputs)
-    recipe = rules.gate.recipe
-    labels = label_pair(table, recipe) if kind == "classification" else None
-
-    def answer(rows: Any) -> Predictions:
-        if kind == "classification":
-            return classify(opened, rows, recipe=recipe, labels=labels)
-        return regress(opened, rows, recipe=recipe)
-
-    predictions = answer(frame)
-    if not timed or not any(METRICS[rule.metric].kind == "latency" for rule in rules.gate.thresholds):
-        return predictions
-    return Predictions(
-        score=predictions.score,
-        decision=predictions.decision,
-        latency_ms=measure_latency(answer, frame),
-    )
-
-
 def _remarks(workspace: Workspace, rules: UseCaseRules, history: History) -> tuple[str, ...]:
     environment = baseline_environment(rules)
-    if history.release(environment) is not None:
-        return ()
+    if history.release(environment) is not None or rules.environments[environment].server is not None:
+        return ()  # another server's alias says nothing about this store's versions
     alias = rules.environments[environment].alias
     version = workspace.reader().alias(rules.registered_model, alias)
     if version is None:
@@ -242,12 +200,12 @@ def _remarks(workspace: Workspace, rules: UseCaseRules, history: History) -> tup
 
 
 def _statement(
-    rules: UseCaseRules, run: RunRecord, decision: GateDecision, rows: Digest, at: str
+    rules: UseCaseRules, run: RunRecord, decision: GateDecision, about: tuple[Subject, ...], at: str
 ) -> Statement:
     subjects = [
         Subject(name="model", digest=decision.context.candidate.digest),
         Subject(name="evaluation-data", digest=decision.data),
-        Subject(name="evaluation-rows", digest=rows),
+        *about,
         Subject(name="rules", digest=rules.digest),
     ]
     if decision.context.baseline is not None:

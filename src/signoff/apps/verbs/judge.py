@@ -83,6 +83,7 @@ def approve(
             decision=proposed,
             rules=subject.rules.environment_digest(environment),
             proposal=subject.proposal.id,
+            components=subject.candidate.components,
         ),
         approver=actor.name,
         roles=workspace.people().roles_of(actor.name),

@@ -1,23 +1,27 @@
 """`signoff lineage`: look up and hash everything behind a release or an output table."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from signoff.adapters.delta_output import OutputCommit, read_commit
+from signoff.apps.verbs.components import components_of
 from signoff.apps.verbs.gate import baseline_environment, evaluation_data
 from signoff.apps.verbs.recording import history_of
 from signoff.apps.verbs.reference import EnvironmentReference, VersionReference, parse_reference
-from signoff.apps.workspace import Workspace, private_copy
+from signoff.apps.verbs.transfer import run_facts
+from signoff.apps.workspace import Reader, Workspace, private_copy
 from signoff.errors import DataError, ModelError, StoreError, UsageError
 from signoff.evidence.audit import audit_ledger
 from signoff.record import capture
 from signoff.record.digest import Digest
 from signoff.record.model_version import ModelVersionRecord
 from signoff.record.run import RunRecord
+from signoff.release.arrival import Held, held_release
 from signoff.release.history import History
-from signoff.release.model import Signed
+from signoff.release.model import Reason, Release, Signed
 from signoff.review.model import Trace
 from signoff.review.trace import Found, OutputFacts, trace
-from signoff.standard.model import UseCaseRules
+from signoff.standard.model import EnvironmentRules, UseCaseRules
 
 
 def lineage(workspace: Workspace, target: str, *, table_version: int | None) -> Trace:
@@ -54,7 +58,7 @@ def _of_environment(workspace: Workspace, reference: EnvironmentReference, targe
     environment = workspace.environment(rules, reference.environment)
     history = history_of(workspace, rules.name)
     released = history.release(environment.name)
-    pointed = workspace.reader().alias(rules.registered_model, environment.alias)
+    pointed = workspace.reader_of(environment).alias(rules.registered_model, environment.alias)
     if released is None and pointed is None:
         raise UsageError(
             f"nothing is released in {environment.name}, so there is nothing to trace",
@@ -70,10 +74,20 @@ def _of_environment(workspace: Workspace, reference: EnvironmentReference, targe
         alias=(
             f"{rules.registered_model}@{environment.alias}",
             pointed,
-            None if released is None else released.version,
+            _number_there(workspace, environment, history, released),
         ),
         output=None,
     )
+
+
+def _number_there(
+    workspace: Workspace, environment: EnvironmentRules, history: History, released: Release | None
+) -> int | None:
+    """The number of the released version where the environment's alias points; None when nobody can say."""
+    if released is None:
+        return None
+    place = held_release(environment, released, history=history, people=workspace.people())
+    return place.version if isinstance(place, Held) else None
 
 
 def _of_version(workspace: Workspace, reference: VersionReference, target: str) -> Trace:
@@ -170,10 +184,18 @@ def _trace(
     alias: tuple[str, int | None, int | None] | None,
     output: OutputFacts | None,
 ) -> Trace:
-    record = _record(workspace, rules, release)
-    run = None if release is None else _run(workspace, release.text("run_id"))
+    place = _place(workspace, rules, history, environment, release)
+    at = None if place is None else rules.environments[environment]
+    run_id = "" if release is None else release.text("run_id")
+    reader = workspace.reader() if at is None else workspace.reader_of(at)
+    version = None if release is None else release.number("version")
+    if at is not None:
+        version, run_id = (place.version, place.run_id) if isinstance(place, Held) else (None, "")
+    record = None if version is None else reader.version(rules.registered_model, version)
+    run = None if release is None else _run(reader, run_id)
     stored = workspace.ledger().stored()
     report = audit_ledger(stored, workspace.people().roster)
+    model, components = _files(workspace, record, at)
     found = Found(
         target=target,
         environment=environment,
@@ -181,37 +203,58 @@ def _trace(
         alias=alias,
         output=output,
         record=record,
-        model=_model_digest(workspace, record),
+        model=model,
+        components=components,
         run=run,
         data=_data_digest(workspace, rules),
         commit=_has_commit(workspace, run),
-        environment_file=_environment_digest(workspace, run),
+        environment_file=_environment_digest(reader, run),
         log=tuple(finding.message for finding in report.findings),
         log_size=report.head.size,
+        place=place,
+        facts=None if at is None or run is None else _facts(reader, rules, run.run_id),
     )
     return trace(found, history=history, people=workspace.people())
 
 
-def _record(workspace: Workspace, rules: UseCaseRules, release: Signed | None) -> ModelVersionRecord | None:
-    version = None if release is None else release.number("version")
-    return None if version is None else workspace.reader().version(rules.registered_model, version)
+def _place(
+    workspace: Workspace, rules: UseCaseRules, history: History, environment: str, release: Signed | None
+) -> Held | tuple[Reason, ...] | None:
+    """Where an environment with a server of its own has the release; None without a server of its own."""
+    found = rules.environments.get(environment)
+    if release is None or found is None or found.server is None:
+        return None
+    return held_release(found, release, history=history, people=workspace.people())
 
 
-def _run(workspace: Workspace, run_id: str) -> RunRecord | None:
+def _facts(reader: Reader, rules: UseCaseRules, run_id: str) -> Digest | None:
     try:
-        return workspace.reader().run(run_id)
+        return run_facts(reader, rules, run_id)
     except StoreError:
         return None
 
 
-def _model_digest(workspace: Workspace, record: ModelVersionRecord | None) -> Digest | None:
-    if record is None:
-        return None
+def _run(reader: Reader, run_id: str) -> RunRecord | None:
     try:
-        with private_copy(workspace, record.uri) as folder:
-            return folder.digest
-    except (StoreError, ModelError):
+        return reader.run(run_id)
+    except StoreError:
         return None
+
+
+def _files(
+    workspace: Workspace, record: ModelVersionRecord | None, environment: EnvironmentRules | None
+) -> tuple[Digest | None, Mapping[str, Digest]]:
+    """Digests of the version's files and of a bundle's components as they are now."""
+    if record is None:
+        return None, {}
+    try:
+        with private_copy(workspace, record.uri, environment) as folder:
+            try:
+                return folder.digest, components_of(folder)
+            except ModelError:  # what the bundle was made of cannot be told from what is left of it
+                return folder.digest, {}
+    except (StoreError, ModelError):
+        return None, {}
 
 
 def _data_digest(workspace: Workspace, rules: UseCaseRules) -> Digest | None:
@@ -231,8 +274,8 @@ def _has_commit(workspace: Workspace, run: RunRecord | None) -> bool | None:
     return bool(commit_people(repository, commit))
 
 
-def _environment_digest(workspace: Workspace, run: RunRecord | None) -> Digest | None:
+def _environment_digest(reader: Reader, run: RunRecord | None) -> Digest | None:
     if run is None:
         return None
-    content = workspace.reader().artifact(run.run_id, capture.ENVIRONMENT_ARTIFACT)
+    content = reader.artifact(run.run_id, capture.ENVIRONMENT_ARTIFACT)
     return None if content is None else Digest.of(content)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from signoff.apps.verbs.authors import authors_of
+from signoff.apps.verbs.components import components_of
 from signoff.apps.verbs.gate import baseline_environment, evaluation_data
 from signoff.apps.verbs.recording import (
     allowed_entry,
@@ -68,7 +69,7 @@ def propose(workspace: Workspace, run_id: str, *, actor: Actor, notes: Mapping[s
     _refuse_unknown_notes(rules, notes)
     model = run_model(run)
     with private_copy(workspace, model.uri) as folder:
-        digest = folder.digest
+        digest, components = folder.digest, components_of(folder)
     history = history_of(workspace, rules.name)
     authors = authors_of(workspace, run) | {actor.name}
     waivers = waivers_for(
@@ -118,6 +119,7 @@ def propose(workspace: Workspace, run_id: str, *, actor: Actor, notes: Mapping[s
         version=version,
         run_id=run_id,
         model=digest,
+        components=components,
         decision=judged.signed.id,
         proposer=actor.name,
         authors=sorted(authors),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from signoff.apps.verbs.authors import authors_of
+from signoff.apps.verbs.components import components_of
 from signoff.apps.verbs.recording import history_of
 from signoff.apps.verbs.reference import VersionReference
 from signoff.apps.workspace import Workspace, private_copy
@@ -76,7 +77,7 @@ def version_subject(
         )
     proposal = history.proposal(reference.version)
     with private_copy(workspace, record.uri) as folder:
-        digest, inputs = folder.digest, folder.inputs
+        digest, inputs, components = folder.digest, folder.inputs, components_of(folder)
         gaps = _input_gaps(workspace, rules, inputs)
         proposed = None if proposal is None else proposal.statement.subject("model")
         if tried and not gaps and digest == proposed:
@@ -84,7 +85,9 @@ def version_subject(
     authors = frozenset(proposal.signers) if proposal is not None else frozenset()
     if record.run_id is not None:
         authors = authors_of(workspace, workspace.reader().run(record.run_id), proposal=proposal)
-    candidate = Candidate(version=record, model=digest, authors=authors, input_gaps=gaps)
+    candidate = Candidate(
+        version=record, model=digest, authors=authors, input_gaps=gaps, components=components
+    )
     return VersionSubject(
         rules=rules,
         record=record,
