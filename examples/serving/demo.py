@@ -120,7 +120,7 @@ def rolled_back(runner: Runner) -> dict[str, str]:
         until(
             url, lambda health: bool(health["previous"] and health["previous"]["loaded"]), "the last release"
         )
-        command = traffic(url, WEEKS[2])
+        command = [*traffic(url, WEEKS[2]), "--per-second", "20"]  # so that it outlasts the rollback
         runner.say(f"$ {' '.join(command)} &")
         with runner.start(command) as asking:
             time.sleep(4.0)
@@ -141,6 +141,10 @@ def rolled_back(runner: Runner) -> dict[str, str]:
     )
     if failed:
         raise DemoError(f"{failed} requests failed during the rollback")
+    if answers[-1]["version"] == left:
+        raise DemoError(
+            "the requests ended before the endpoint had followed the rollback; start again with ARGS=--fresh"
+        )
     return {"left": left, "rollback_ms": f"{took:.0f}", "failed": str(failed), "requests": str(len(answers))}
 
 

@@ -23,7 +23,7 @@ from features import FEATURE_SETS, feature_table
 from prepare import LINES, fail, monday
 
 CALLERS = 4
-PER_SECOND = 40
+PER_SECOND = 40.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,12 +52,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Ask the endpoint for every invoice of a week.")
     parser.add_argument("--week", required=True, type=monday, help="the Monday it begins on")
     parser.add_argument("--url", required=True, help="the endpoint, such as http://127.0.0.1:5001")
+    parser.add_argument("--per-second", type=float, default=PER_SECOND, help="how many are asked a second")
     parser.add_argument("--answers", type=Path, help="write each answer there, one JSON line each")
     given = parser.parse_args()
     asked = requests(given.week)
     if not asked:
         return fail(f"no invoices were written in the week of {given.week:%Y-%m-%d}")
-    seen = replay(asked, given.url)
+    seen = replay(asked, given.url, given.per_second)
     if given.answers is not None:
         given.answers.write_text("".join(json.dumps(asdict(one)) + "\n" for one in seen), "utf-8")
     failed = sum(one.status != 200 for one in seen)
@@ -94,12 +95,12 @@ def requests(week: pd.Timestamp) -> list[tuple[str, bool]]:
     return asked
 
 
-def replay(asked: list[tuple[str, bool]], url: str) -> list[Seen]:
+def replay(asked: list[tuple[str, bool]], url: str, per_second: float) -> list[Seen]:
     """Ask for all, so many a second, with a few callers at the same time."""
     waiting: SimpleQueue[tuple[float, str, bool]] = SimpleQueue()
     start = time.monotonic()
     for number, (body, known) in enumerate(asked):
-        waiting.put((start + number / PER_SECOND, body, known))
+        waiting.put((start + number / per_second, body, known))
     seen: list[Seen] = []
     threads = [threading.Thread(target=call, args=(url, waiting, seen)) for _ in range(CALLERS)]
     for thread in threads:

@@ -66,6 +66,8 @@ def holm(p_values: Sequence[float], alpha: float) -> tuple[bool, ...]:
 
 def number(value: float) -> str:
     """A measured number for people: four decimals, or four digits where those would say little."""
+    if abs(value) < 1e-12:  # what arithmetic leaves of nothing
+        value = 0.0
     return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 1000 else f"{value:.4g}"
 
 

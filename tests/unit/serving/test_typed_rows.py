@@ -118,6 +118,7 @@ LEFT = {
     "a number beyond an integer": split([ROW | {"i": 2**31}]),
     "a number beyond all": split([ROW | {"f": 10**400}]),
     "a whole number that float32 rounds": split([ROW | {"x": 2**53 + 1}]),
+    "a number beyond float32": split([ROW | {"x": 1e39}]),
     "NaN": split([ROW | {"f": float("nan")}]),
     "infinity": split([ROW | {"f": float("inf")}]),
     "half a surrogate pair": b'{"dataframe_records": [{"f": 1, "n": 1, "i": 1, "x": 1, "b": true, "s": "\\ud800"}]}',

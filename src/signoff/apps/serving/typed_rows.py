@@ -90,7 +90,7 @@ class TypedRows:
                 return self._from_split(found.dataframe_split)
             rows = [msgspec.structs.astuple(row) for row in found.dataframe_records]
             return self._built(list(zip(*rows, strict=True)), tuple(self._columns), index=None)
-        except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+        except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError):
             # Not ours to explain: MLflow reads the same bytes and answers as it does.
             return None
 
@@ -132,5 +132,6 @@ def _array(column: ColumnRecord, values: Sequence[Any]) -> Any:
     if column.type == "double":
         return np.array(values, dtype=np.float64)
     if column.type == "float":
-        return np.array(values, dtype=np.float64).astype(np.float32)
+        with np.errstate(over="raise"):
+            return np.array(values, dtype=np.float64).astype(np.float32)
     return np.array(values, dtype=_DTYPES[column.type])

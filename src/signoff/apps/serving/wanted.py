@@ -76,8 +76,8 @@ def read_wanted(
         workspace: the team's workspace.
         rules: the use case's rules.
         environment: the environment whose release is served.
-        audited: hold the whole log against the heads that people signed first. A rollback to what is loaded
-            already does not wait for it.
+        audited: hold the whole log against the heads that people signed first, and ask the registry's alias. A
+            rollback to what is loaded already waits for neither.
 
     Raises:
         StoreError: the ledger or the registry cannot be reached.
@@ -95,7 +95,7 @@ def read_wanted(
                 fix=f"signoff promote {rules.registered_model}/VERSION --env {environment.name}",
             ),
         )
-    moved = alias_moved(workspace, rules, environment, history=history, release=release)
+    moved = alias_moved(workspace, rules, environment, history=history, release=release) if audited else None
     reasons = (*verify_release(history, release.statement, people=people), *((moved,) if moved else ()))
     if reasons:
         return reasons
