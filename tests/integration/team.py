@@ -16,6 +16,8 @@ from typing import Any
 
 CONTEXT = ("--context", "business_context=triage of biopsies", "--notes", "first model")
 PEOPLE = {"ana": "author", "ben": "reviewer", "cleo": "platform-owner", "dan": "wizard"}
+ROBOT = "rob"
+"""A service that may roll back, in the teams that have one; its key is beside the people's."""
 STANDARD = """\
 signoff: 1
 profile: small
@@ -281,3 +283,17 @@ def copy_team(team: Team, to: Path) -> Team:
     store.close()
     forget_artifact_stores()
     return Team(folder=folder, good=team.good, weak=team.weak)
+
+
+def release_next(team: Team, version: int) -> None:
+    """Train the good model again and bring it to production as this version."""
+    with inside(team.folder):
+        run = log_run("good")
+    for arguments, key in (
+        (("gate", run), None),
+        (("propose", run, *CONTEXT), "ana"),
+        (("approve", f"tumours/{version}"), "ben"),
+        (("promote", f"tumours/{version}"), "cleo"),
+    ):
+        outcome = signoff(team, *arguments, key=key)
+        assert outcome.code == 0, outcome

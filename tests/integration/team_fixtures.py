@@ -3,7 +3,17 @@
 from pathlib import Path
 
 import pytest
-from team import CONTEXT, Team, copy_team, make_team, signoff
+from team import (
+    CONTEXT,
+    ROBOT,
+    Team,
+    copy_team,
+    edit_standard,
+    git,
+    make_team,
+    release_next,
+    signoff,
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +59,26 @@ def approved(proposed: Team) -> Team:
 @pytest.fixture
 def released(released_once: Team, tmp_path: Path) -> Team:
     return copy_team(released_once, tmp_path / "team")
+
+
+@pytest.fixture(scope="module")
+def twice_once(released_once: Team, tmp_path_factory: pytest.TempPathFactory) -> Team:
+    """tumours/2 is released after tumours/1, and a service is on the roster that may roll back."""
+    from signoff.adapters.key_files import generate_key
+
+    team = copy_team(released_once, tmp_path_factory.mktemp("twice") / "team")
+    key = generate_key(Path(team.key(ROBOT)), comment="the watching service")
+    roster = team.folder / "signoff.roster.yaml"
+    roster.write_text(
+        f"{roster.read_text()}  {ROBOT}@lab.example:\n    name: Watching service\n"
+        f'    roles: [watcher]\n    keys: ["{key.public_line}"]\n'
+    )
+    edit_standard(team, "use_cases:", "roles: {watcher: {may: [rollback]}}\nuse_cases:")
+    git(team.folder, "commit", "-qam", "A service that watches")
+    release_next(team, 2)
+    return team
+
+
+@pytest.fixture
+def twice(twice_once: Team, tmp_path: Path) -> Team:
+    return copy_team(twice_once, tmp_path / "team")

@@ -3,6 +3,8 @@
 import json
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from team import (
@@ -16,6 +18,7 @@ from team import (
     log_run,
     logged,
     refused,
+    registry,
     signoff,
 )
 
@@ -229,6 +232,87 @@ def test_rollback_returns_to_the_last_good_release_and_voids_the_approvals(relea
         signoff(released, "rollback", "tumours", "--reason", "again", "--format", "json", key="cleo"),
         "no-last-good",
     )
+
+
+def released_again(team: Team) -> None:
+    """One more version of the good model, gated, approved and released to prod."""
+    with inside(team.folder):
+        run = log_run("good")
+    assert signoff(team, "gate", run).code == 0
+    outcome = signoff(team, "propose", run, *CONTEXT, key="ana")
+    version = f"tumours/{max(int(v.version) for v in registry(team).search_model_versions())}"
+    assert outcome.code == 0, outcome
+    assert signoff(team, "approve", version, key="ben").code == 0
+    assert signoff(team, "promote", version, key="cleo").code == 0
+
+
+def files_of(team: Team, version: int) -> Path:
+    source = registry(team).get_model_version("tumours", str(version)).source
+    return next((team.folder / "mlruns").rglob(f"{source.removeprefix('models:/')}/artifacts"))
+
+
+def exchange_files_of(team: Team, version: int) -> None:
+    (file,) = files_of(team, version).rglob("*.skops")
+    data = file.read_bytes()
+    file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+
+
+ROLLBACK = ("rollback", "tumours", "--reason", "complaints", "--format", "json")
+
+
+def test_a_rollback_passes_over_what_is_not_what_was_released(released: Team) -> None:
+    released_again(released)
+    released_again(released)
+    exchange_files_of(released, 2)
+    outcome = signoff(released, *ROLLBACK, key="cleo")
+    assert outcome.code == 0, outcome
+    (remark,) = json.loads(outcome.out)["remarks"]
+    assert remark.startswith("passed over (model-bytes-changed): the files of tumours/2 changed")
+    assert alias(released) == 1
+    assert signoff(released, "predict", "tumours").code == 0
+
+
+def test_a_rollback_to_changed_files_alone_is_refused_and_nothing_moves(released: Team) -> None:
+    released_again(released)
+    exchange_files_of(released, 1)
+    outcome = signoff(released, *ROLLBACK, key="cleo")
+    refused(outcome, "model-bytes-changed")
+    assert "the files of tumours/1 changed" in outcome.out
+    assert alias(released) == 2
+    assert signoff(released, "predict", "tumours").code == 0
+    assert logged(released)[-2:] == [("rollback", "refused"), ("predict", "allowed")]
+
+
+def test_files_that_cannot_be_reached_stop_no_rollback(released: Team) -> None:
+    released_again(released)
+    away = files_of(released, 1)
+    away.rename(away.with_name("away"))
+    outcome = signoff(released, *ROLLBACK, key="cleo")
+    assert outcome.code == 0, outcome
+    assert json.loads(outcome.out)["remarks"] == [
+        "the files of tumours/1 were not looked at: the model's files are not there"
+    ]
+    assert alias(released) == 1
+
+
+def test_a_log_that_goes_on_while_files_are_hashed_stops_no_rollback(
+    released: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from signoff.apps.verbs import rollback
+
+    released_again(released)
+    look, hashed = rollback.stated_model, list[int]()
+
+    def while_others_work(*given: Any, **named: Any) -> Any:
+        hashed.append(alias(released) or 0)
+        assert signoff(released, "predict", "tumours").code == 0
+        return look(*given, **named)
+
+    monkeypatch.setattr(rollback, "stated_model", while_others_work)
+    outcome = signoff(released, *ROLLBACK, key="cleo")
+    assert outcome.code == 0, outcome
+    assert (hashed, alias(released)) == ([2], 1)
+    assert logged(released)[-2:] == [("predict", "allowed"), ("rollback", "allowed")]
 
 
 def test_a_failed_gate_is_logged_as_refused(released: Team) -> None:

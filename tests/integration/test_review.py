@@ -136,9 +136,25 @@ def test_what_reviewers_ask_for_again_becomes_a_patch_that_closes_the_gap(
     assert "# what we release" in after
     assert "        - calibration_curve\n" in after
     assert signoff(team, "review", "--propose").out.startswith("# Nothing to propose")
+    again = team.folder / "again.patch"
+    nothing = signoff(team, "review", "--propose", "--output", str(again))
+    assert (nothing.code, again.exists()) == (0, False)
+    assert nothing.err.startswith("# Nothing to propose")
+    assert "No file was written" in nothing.err
     refused = signoff(team, "check", team.good)
     assert refused.code == 1
     assert "calibration_curve" in refused.out
+
+
+def test_a_file_that_is_there_stays_as_it_is(lived_in: Team, tmp_path: Path) -> None:
+    team = copy_team(lived_in, tmp_path / "team")
+    for name in ("signoff.yaml", "signoff.roster.yaml"):
+        before = (team.folder / name).read_bytes()
+        for extra in ((), ("--propose",)):
+            outcome = signoff(team, "review", *extra, "--output", str(team.folder / name))
+            assert outcome.code == 2, outcome
+            assert "there is a file of that name" in outcome.err
+        assert (team.folder / name).read_bytes() == before
 
 
 def test_the_review_writes_nothing_and_never_imports_mlflow(lived_in: Team) -> None:

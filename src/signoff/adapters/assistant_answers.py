@@ -109,6 +109,10 @@ def relevant_ids(value: object, row: int) -> tuple[str, ...]:
 def _asked(model: Assistant, question: Any) -> Answer:
     try:
         table = model.predict(question)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        # Whatever the model asks on its way may quote a secret: its own words stay with the exception.
+        raise ModelError(f"the assistant fails on a question with {type(error).__name__}") from error
+    try:
         row = {str(name): table[name].iloc[0] for name in table.columns} if len(table) == 1 else {}
         return Answer(
             passages=tuple(map(str, row["passages"])),

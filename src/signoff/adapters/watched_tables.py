@@ -1,7 +1,7 @@
 """What monitors look at, taken out of tables: columns as arrays, counts of unusable values, requests of an inference log."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from signoff.gate.arrays import FloatArray
 from signoff.gate.model import Predictions
 from signoff.record.digest import Digest
 from signoff.record.schema import ColumnRecord
-from signoff.rollout.drift import Column
+from signoff.rollout.bins import Column
 from signoff.rollout.monitors import ColumnQuality
 
 REQUEST, AT, VERSION, MODEL = "signoff_request", "signoff_at", "signoff_version", "signoff_digest"
@@ -44,9 +44,17 @@ class LogWindow:
 def log_window(
     frame: Any, *, version: int, model: Digest, since: str, size: int, of: Literal["requests", "answers"]
 ) -> LogWindow | None:
-    """The newest full window of so many requests that a version was given since it was released.
+    """The newest full window of so many requests, see `log_windows`; None before the first one is full."""
+    found = log_windows(frame, version=version, model=model, since=since, size=size, of=of)
+    return next(found, None)
 
-    Windows follow each other without overlap, so that the same window is found until the next one is full.
+
+def log_windows(
+    frame: Any, *, version: int, model: Digest, since: str, size: int, of: Literal["requests", "answers"]
+) -> Iterator[LogWindow]:
+    """The full windows of so many requests that a version was given since it was released, the newest first.
+
+    Windows follow each other without overlap, so that the same windows are found until the next one is full.
 
     Args:
         frame: the log, a pandas DataFrame.
@@ -57,12 +65,24 @@ def log_window(
         of: ``requests``: all of them, those too that no version could answer; ``answers``: those that the
             version answered with status 200, which alone have inputs and a prediction.
 
-    Returns:
-        None before the first window is full.
-
     Raises:
         DataError: the table is no inference log.
     """
+    ordered = _own_requests(frame, version=version, model=model, since=since, of=of)
+    requests = ordered.drop_duplicates(REQUEST)
+    for number in range(len(requests) // size, 0, -1):
+        chosen = requests.iloc[(number - 1) * size : number * size]
+        yield LogWindow(
+            frame=ordered[ordered[REQUEST].isin(chosen[REQUEST])],
+            requests=chosen,
+            waiting=len(requests) - number * size,
+        )
+
+
+def _own_requests(
+    frame: Any, *, version: int, model: Digest, since: str, of: Literal["requests", "answers"]
+) -> Any:
+    """Their rows in the order in which the requests came."""
     needed = (REQUEST, AT, VERSION, MODEL, STATUS, LATENCY)
     missing = [name for name in needed if name not in frame.columns]
     if missing:
@@ -73,17 +93,7 @@ def log_window(
     given = (frame[VERSION] == version) & (frame[MODEL] == str(model))
     counted = given & (frame[STATUS] == _ANSWERED) if of == "answers" else given | frame[VERSION].isna()
     own = frame[counted & (frame[AT].astype(str) >= since)]
-    ordered = own.sort_values([AT, REQUEST], kind="stable")
-    requests = ordered.drop_duplicates(REQUEST)
-    full = len(requests) // size
-    if full == 0:
-        return None
-    chosen = requests.iloc[(full - 1) * size : full * size]
-    return LogWindow(
-        frame=ordered[ordered[REQUEST].isin(chosen[REQUEST])],
-        requests=chosen,
-        waiting=len(requests) - full * size,
-    )
+    return own.sort_values([AT, REQUEST], kind="stable")
 
 
 def failed_requests(requests: Any) -> int:
@@ -240,6 +250,8 @@ def given_classes(frame: Any, *, logged: bool) -> tuple[Any, ...]:
 def with_labels(frame: Any, labels: Any, *, key: str, label: str) -> Any:
     """The rows whose label has come in, with it; labels without a row and rows without a label are left out.
 
+    Where one table has the keys as numbers and the other as texts, 7 and "7" are the same key.
+
     Raises:
         DataError: a column is missing, or a key has two labels.
     """
@@ -248,10 +260,23 @@ def with_labels(frame: Any, labels: Any, *, key: str, label: str) -> Any:
         if missing:
             raise DataError(f"the {what} lacks the column {', '.join(missing)}")
     known = labels[[key, label]].dropna()
-    if known[key].duplicated().any():
-        raise DataError(f"some {key!r} have more than one label")
     own = frame.drop(columns=[label], errors="ignore")
-    return own.merge(known, on=key, how="inner", validate="many_to_one")
+    own = own[own[key].notna()]
+    if holds_numbers(own, key) == holds_numbers(known, key):
+        theirs, ours = known[key], own[key]
+    else:
+        theirs, ours = (values.map(_key_text).astype(object) for values in (known[key], own[key]))
+    if theirs.duplicated().any():
+        raise DataError(f"some {key!r} have more than one label")
+    answered = ours.isin(theirs)
+    found = own[answered].reset_index(drop=True)
+    by_key = dict(zip(theirs, known[label], strict=True))
+    return found.assign(**{label: [by_key[value] for value in ours[answered]]})
+
+
+def _key_text(value: Any) -> str:
+    """A key as text; whole numbers without a fraction, however their column holds them."""
+    return str(int(value)) if _is_whole(value) else str(value)
 
 
 def _answer(text: Any) -> Any:

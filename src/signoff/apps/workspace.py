@@ -3,7 +3,6 @@
 import difflib
 import getpass
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -12,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Protocol
 
-from signoff.addresses import shown
+from signoff.addresses import masked, shown
 from signoff.apps.standard_file import find_standard, read_standard, read_text
 from signoff.conformance.boundary import use_case_of
 from signoff.conformance.ports import RunReader
@@ -23,6 +22,7 @@ from signoff.record.run import LoggedModelRecord, RunRecord
 from signoff.release.people import People
 from signoff.release.ports import RegistryReader
 from signoff.review.ports import SurveyReader
+from signoff.standard.environments import credentials_prefix
 from signoff.standard.model import EnvironmentRules, Standard, UseCaseRules
 
 if TYPE_CHECKING:
@@ -266,7 +266,7 @@ def server_credentials(environment: str) -> Mapping[str, str]:
     ``SIGNOFF_PROD_PASSWORD`` is the password for the server of prod. The process's MLflow credentials belong to
     the standard's store and are not sent there.
     """
-    prefix = f"SIGNOFF_{re.sub('[^A-Za-z0-9]', '_', environment).upper()}_"
+    prefix = credentials_prefix(environment)
     given = {kind: os.environ.get(prefix + kind) for kind in _SECRET_KINDS}
     return {f"MLFLOW_TRACKING_{kind}": value for kind, value in given.items() if value}
 
@@ -384,7 +384,8 @@ def recorded_failure(ledger: Ledger, entry: Entry) -> Iterator[None]:
     except SignoffError as error:
         try:
             with ledger.transaction() as writer:
-                writer.append(replace(entry, outcome="failed", statement=None, reasons=(error.what,)))
+                reasons = (masked(error.what, os.environ),)
+                writer.append(replace(entry, outcome="failed", statement=None, reasons=reasons))
         except SignoffError as unrecorded:  # the first trouble is the one to tell
             raise error from unrecorded
         raise

@@ -52,9 +52,10 @@ def first_release_checks(rules: GateRules, kind: ModelKind) -> tuple[CheckResult
 def chance_questions(
     rules: GateRules, kind: ModelKind, table: EvaluationTable, rows: Rows
 ) -> tuple[Question, ...]:
-    """Better than the naive forecast that the rules name; else, without a threshold on quality, than chance.
+    """Better than the naive forecast that the rules name; else than chance.
 
-    Chance is a random order, scores that tell nothing, or a constant answer, by the primary metric.
+    Chance is a random order, scores that tell nothing, or a constant answer, by the primary metric. It is asked
+    beside the thresholds, which a constant answer may meet: everybody called positive has a recall of 1.
 
     Raises:
         DataError: the table lacks the answers to compare with.
@@ -62,7 +63,7 @@ def chance_questions(
     metric = rules.primary.metric
     if rules.recipe.naive is not None:
         return (_better_than_naive(rules, kind, table, rows),)
-    if measures_quality(rules) or kind == "assistant":
+    if kind == "assistant":
         return ()
     if kind == "ranking":
         return (_better_than_random_order(rules, kind, table, rows),)

@@ -4,20 +4,22 @@ A canary statement is signed by a promoter and names all that a release statemen
 `signoff.release.chain.verify_release` holds for it too. It moves no alias. Rollout statements say what was decided
 about it, step by step. A canary ends when one of them aborts it, or when anything is released or rolled back.
 
-A rollout statement that lets the canary go on counts only when somebody on the roster signed it; one that aborts
-counts signed or not, for whoever can write to the ledger could stop the canary anyway, and undecided means closed.
+A rollout statement that lets the canary go on counts only when a person who may promote, and who is no author of the
+version, signed it, and when the counts that it carries lead to its verdict under the signed plan. One that aborts
+counts whoever wrote it, for whoever can write to the ledger could stop the canary anyway, and undecided means closed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from signoff.errors import EvidenceError
 from signoff.evidence.ledger import LogHead
 from signoff.evidence.statement import Statement, Subject
 from signoff.record.digest import Digest, Json
 from signoff.release.approval import head_json
+from signoff.release.chain import authors_named
 from signoff.release.history import History
 from signoff.release.model import Reason, Release, ReleaseDecision, Signed
 from signoff.release.people import People
@@ -26,6 +28,9 @@ from signoff.standard.model import UseCaseRules
 
 _INCOMPLETE = "canary-incomplete"
 """Code of the reason that refuses a promotion whose canary has not passed its last step."""
+
+DecideAgain: TypeAlias = Callable[[CanaryRules, Json], str]
+"""The verdict that the recorded counts of a canary's steps lead to under a plan; "" when they cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,10 +56,18 @@ class Canary:
     last: Signed | None
 
 
-def canary_of(history: History, environment: str, *, people: People) -> Canary | None:
+def canary_of(
+    history: History, environment: str, *, people: People, decide_again: DecideAgain | None = None
+) -> Canary | None:
     """The canary that runs in an environment now; None without one.
 
     Whether it may be served is for `verify_release` to say.
+
+    Args:
+        history: the use case's statements.
+        environment: where it is tried.
+        people: the roster and roles.
+        decide_again: decides from recorded counts; without it no step counts as done.
 
     Raises:
         EvidenceError: its statement or a rollout statement about it is malformed.
@@ -69,10 +82,15 @@ def canary_of(history: History, environment: str, *, people: People) -> Canary |
     plan = plan_of(statement)
     step, complete, last = 0, False, None
     for rollout in rollouts:
-        if not rollout.signers or rollout.number("step") != step or complete:
+        if decide_again is None or complete or rollout.number("step") != step:
             continue
         done = step + 1 == len(plan.steps)
-        if rollout.text("verdict") != ("complete" if done else "advance"):
+        verdict = "complete" if done else "advance"
+        if rollout.text("verdict") != verdict or not _goes_on(rollout, step, last):
+            continue
+        if decide_again(plan, rollout.statement.predicate.get("counts")) != verdict:
+            continue
+        if all(step_signer_fault(history, statement, people, signer) for signer in rollout.signers):
             continue
         step, complete, last = (step, True, rollout) if done else (step + 1, False, rollout)
     return Canary(
@@ -86,8 +104,32 @@ def canary_of(history: History, environment: str, *, people: People) -> Canary |
     )
 
 
+def step_signer_fault(history: History, canary: Signed, people: People, signer: str) -> str:
+    """Why a person's signature lets no step of a canary count; "" when it does.
+
+    Args:
+        history: the use case's statements.
+        canary: the canary's statement; who the authors are says the proposal that it names.
+        people: the roster and roles.
+        signer: e-mail of the person.
+    """
+    if not people.may(signer, "promote"):
+        return f"{signer} may not promote"
+    authors = authors_named(history, canary)
+    if not authors:
+        return "the proposal that says who the authors are is not in the ledger"
+    return f"{signer} is an author of version {canary.number('version')}" if signer in authors else ""
+
+
 def completed_rollout(
-    history: History, environment: str, *, version: int, model: Digest, plan: CanaryRules, people: People
+    history: History,
+    environment: str,
+    *,
+    version: int,
+    model: Digest,
+    plan: CanaryRules,
+    people: People,
+    decide_again: DecideAgain | None,
 ) -> Signed | None:
     """The rollout statement that says that this version passed every step of this plan; None without one.
 
@@ -98,16 +140,26 @@ def completed_rollout(
         model: digest of its files now.
         plan: the standard's steps and bounds now.
         people: the roster and roles.
+        decide_again: decides from recorded counts.
 
     Raises:
         EvidenceError: the canary's statement is malformed.
     """
-    canary = canary_of(history, environment, people=people)
+    canary = canary_of(history, environment, people=people, decide_again=decide_again)
     if canary is None or not canary.complete:
         return None
     if (canary.version, canary.model, canary.plan) != (version, model, plan):
         return None
     return canary.last
+
+
+def _goes_on(rollout: Signed, step: int, last: Signed | None) -> bool:
+    """Whether a statement has the counts of its step, and of those before it what was recorded then."""
+    counts = rollout.statement.predicate.get("counts")
+    before = () if last is None else last.statement.predicate.get("counts")
+    if not isinstance(counts, list | tuple) or not isinstance(before, list | tuple):
+        return False
+    return len(counts) == step + 1 and list(counts[:step]) == list(before)
 
 
 def _newest(history: History, environment: str, people: People) -> Signed | None:

@@ -120,7 +120,7 @@ def _is_waived(code: str, *, history: History, release: Signed, decision: GateDe
     return any(
         str(waiver.id) == named
         and code in waiver.texts("codes")
-        and not set(waiver.signers) <= _authors(_named(history, release, "proposal"))
+        and not set(waiver.signers) <= authors_named(history, release)
         and waiver.statement.subject("model") == release.statement.subject("model")
         and waiver.statement.subject("rules") == decision.context.rules
         and waiver.text("until") >= release.text("at")[:10]
@@ -154,7 +154,13 @@ def _components(history: History, release: Signed) -> list[Reason]:
     ]
 
 
-def _authors(proposal: Signed | None) -> frozenset[str]:
+def authors_named(history: History, release: Signed) -> frozenset[str]:
+    """Who signed the proposal that a release or canary names, and whom it names; empty when it is not there."""
+    return authors_of_proposal(_named(history, release, "proposal"))
+
+
+def authors_of_proposal(proposal: Signed | None) -> frozenset[str]:
+    """Who signed a proposal, and whom it names; empty without one."""
     return frozenset() if proposal is None else frozenset((*proposal.signers, *proposal.texts("authors")))
 
 
@@ -167,7 +173,7 @@ def _approvals(history: History, release: Signed) -> list[Reason]:
             good.add(person)
         else:
             reasons.append(found)
-    hidden = good & _authors(_named(history, release, "proposal")) - {*release.texts("self_approved")}
+    hidden = good & authors_named(history, release) - {*release.texts("self_approved")}
     reasons += [
         _broken("approval-author", f"{person} is an author, and the release does not say so")
         for person in sorted(hidden)

@@ -6,6 +6,7 @@ from signoff.evidence.statement import Statement, Subject
 from signoff.record.digest import Digest, Json
 from signoff.release.history import History
 from signoff.release.model import Signed
+from signoff.release.people import People
 from signoff.standard.deployment import LoadRules
 from signoff.standard.model import UseCaseRules
 
@@ -15,21 +16,28 @@ def load_digest(load: LoadRules) -> Digest:
     return Digest.of_json(load.to_json())
 
 
-def load_test_of(history: History, model: Digest, load: LoadRules) -> Signed | None:
-    """The newest load test of these bytes at this load that somebody on the roster signed; None without one.
+def load_test_of(
+    history: History, model: Digest, load: LoadRules, *, people: People, authors: frozenset[str]
+) -> Signed | None:
+    """The newest load test of these bytes at this load that counts; None without one.
 
-    Whether it passed says its ``passed``: a later failed test outdoes an earlier good one.
+    It counts when a person who may promote and is no author signed it, and when the endpoint was one that the load
+    test itself started from the verified bytes: an endpoint at an address can answer whatever it likes. Whether it
+    passed says its ``passed``: a later failed test outdoes an earlier good one.
 
     Args:
         history: the use case's statements.
         model: digest of the version's files.
         load: the load and bounds of the standard now.
+        people: the roster and roles.
+        authors: of the version.
     """
     wanted = load_digest(load)
     found = [
         signed
         for signed in history.of("load-test")
-        if signed.signers
+        if any(people.may(signer, "promote") and signer not in authors for signer in signed.signers)
+        and signed.statement.predicate.get("url") is False
         and signed.statement.subject("model") == model
         and signed.statement.subject("load") == wanted
     ]
@@ -50,6 +58,7 @@ def load_test_statement(
     passed: bool,
     figures: Mapping[str, Json],
     messages: tuple[str, ...],
+    host: str | None,
     actor: str,
     at: str,
 ) -> Statement:
@@ -63,6 +72,7 @@ def load_test_statement(
         passed: whether every bound was kept.
         figures: what was measured, with the machine it was measured on.
         messages: the arithmetic, one line for each bound.
+        host: host and port of an endpoint that ran already; None: the test started its own.
         actor: who measured.
         at: ISO time, UTC.
     """
@@ -76,6 +86,8 @@ def load_test_statement(
             "passed": passed,
             "figures": dict(figures),
             "messages": list(messages),
+            "url": host is not None,
+            "host": host or "",
             "actor": actor,
             "at": at,
         },

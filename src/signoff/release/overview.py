@@ -1,6 +1,6 @@
 """What is released where, and what waits for whom: from statements and aliases alone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from signoff.errors import EvidenceError
@@ -10,6 +10,7 @@ from signoff.release.approval import Binding, count_approvals
 from signoff.release.arrival import held_release
 from signoff.release.chain import verify_release
 from signoff.release.components import components_named
+from signoff.release.evaluation import due
 from signoff.release.history import History, decision_of
 from signoff.release.model import Signed
 from signoff.release.people import People, unmet
@@ -87,6 +88,7 @@ def overview(
     history: History,
     aliases: Mapping[str, int | str | None],
     people: People,
+    today: str,
     health: Mapping[str, tuple[str, ...]] | None = None,
 ) -> UseCaseStatus:
     """The status of a use case.
@@ -97,6 +99,7 @@ def overview(
         aliases: per environment the version its alias points at, on the environment's server; a text says why
             nobody knows.
         people: the roster and roles.
+        today: ISO date, UTC.
         health: per environment what its monitors found and which firings wait; None when nobody looked.
     """
     known = health or {}
@@ -112,7 +115,7 @@ def overview(
             )
             for environment in rules.environments.values()
         ),
-        waiting=_waiting(rules, history, people),
+        waiting=(*_waiting(rules, history, people), *_due(rules, history, today)),
     )
 
 
@@ -222,6 +225,20 @@ def _waiting(rules: UseCaseRules, history: History, people: People) -> tuple[str
         )
     able = sorted(role for role, allowed in people.roles.items() if "promote" in allowed)
     return (f"{ref} is approved for {target} and waits for a promotion ({', '.join(people.having(able))})",)
+
+
+def _due(rules: UseCaseRules, history: History, today: str) -> Iterator[str]:
+    """The releases that should have been evaluated again by now; a broken one is told where it is shown."""
+    for environment in rules.environments.values():
+        try:
+            release = history.release(environment.name)
+        except EvidenceError:
+            continue
+        if release is None:
+            continue
+        ref = f"{rules.registered_model}/{release.version}"
+        if (text := due(environment, history, release, ref=ref, today=today)) is not None:
+            yield text
 
 
 def _settled(history: History, environment: str, version: int, kind: StatementKind) -> bool:

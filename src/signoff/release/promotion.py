@@ -1,15 +1,17 @@
 """May this version be released into this environment, or an earlier one be put back?"""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from signoff.evidence.ledger import LogHead
 from signoff.evidence.statement import Statement, Subject
 from signoff.record.digest import Digest, Json
 from signoff.record.model_version import ModelVersionRecord
 from signoff.release.approval import Approvals, Binding, count_approvals, head_json
+from signoff.release.canary import DecideAgain
 from signoff.release.chain import verify_release
 from signoff.release.components import changed_reasons, components_named
+from signoff.release.evaluation import stale_refusals
 from signoff.release.history import History, decision_of
 from signoff.release.model import Reason, Release, ReleaseDecision, Signed
 from signoff.release.people import People, unmet
@@ -63,6 +65,8 @@ def decide_promotion(
     people: People,
     waivers: Waivers,
     baseline_environment: str,
+    today: str,
+    decide_again: DecideAgain | None = None,
 ) -> Promotion:
     """Decide whether a version may be released into an environment; all that is missing is listed.
 
@@ -75,6 +79,8 @@ def decide_promotion(
         people: the roster and roles.
         waivers: the waivers that count.
         baseline_environment: the environment whose model the gate compares with.
+        today: ISO date, UTC.
+        decide_again: decides from a canary's recorded counts; without it no canary counts as complete.
     """
     version = candidate.version
     reasons = list(people.refusals(actor, "promote"))
@@ -110,6 +116,13 @@ def decide_promotion(
             waived=waivers.by_code,
             then="then propose and approve it again",
         )
+        reasons += stale_refusals(
+            environment,
+            None if judged is None else judged.signed,
+            ref=version.ref,
+            run_id=version.run_id or "RUN",
+            today=today,
+        )
         decision = proposal.statement.subject("decision")
         if decision is not None:
             binding = Binding(
@@ -141,6 +154,7 @@ def decide_promotion(
         model=candidate.model,
         history=history,
         people=people,
+        decide_again=decide_again,
     )
     reasons += [
         Reason(code="input-schema", message=f"the deployment's input does not fit the model: {gap}")
@@ -325,16 +339,49 @@ class Rollback:
 
 
 def decide_rollback(
-    environment: str, *, use_case: str, actor: str, history: History, people: People, reason: str
+    environment: str,
+    *,
+    use_case: str,
+    actor: str,
+    history: History,
+    people: People,
+    reason: str,
+    changed: Mapping[Digest, Sequence[Reason]] | None = None,
 ) -> Rollback:
-    """Decide on a return to the last good release; it needs that release's statement and nothing else."""
+    """Decide on a return to the last good release; of what is known today it needs its files and nothing else.
+
+    Args:
+        environment: the environment.
+        use_case: its name.
+        actor: e-mail of the person whose key signs.
+        history: the use case's statements.
+        people: the roster and roles.
+        reason: why.
+        changed: releases that cannot be used, by statement id, with what was found: their files are not what was
+            released any more. They are passed over; when none older can be used, the rollback is refused.
+    """
+    skipped = changed or {}
+    found = dict.fromkeys(reason for reasons in skipped.values() for reason in reasons)
     current = history.release(environment)
-    target = None if current is None else last_good(history, environment, current, people=people)
+    target = (
+        None
+        if current is None
+        else last_good(history, environment, current, people=people, without=frozenset(skipped))
+    )
     reasons = list(people.refusals(actor, "rollback"))
     if not reason.strip():
         reasons.append(Reason(code="reason", message="a rollback needs a reason", fix='add --reason "…"'))
     if current is None:
         reasons.append(Reason(code="nothing-released", message=f"nothing is released in {environment}"))
+    elif target is None and skipped:
+        reasons += [
+            replace(
+                reason,
+                message=f"{reason.message}; there is no other earlier release in {environment} to return to",
+                fix="find out who changed it and put it back, promote another version, or take the deployment down",
+            )
+            for reason in found
+        ]
     elif target is None:
         reasons.append(
             Reason(
@@ -347,7 +394,12 @@ def decide_rollback(
         reasons += verify_release(history, target, people=people)
     return Rollback(
         decision=ReleaseDecision(
-            transition="rollback", subject=f"{use_case}@{environment}", reasons=tuple(reasons)
+            transition="rollback",
+            subject=f"{use_case}@{environment}",
+            reasons=tuple(reasons),
+            remarks=()
+            if target is None
+            else tuple(f"passed over ({reason.code}): {reason.message}" for reason in found),
         ),
         current=current,
         target=target,
@@ -375,11 +427,26 @@ def decide_completion(
     )
 
 
-def last_good(history: History, environment: str, current: Release, *, people: People) -> Signed | None:
+def last_good(
+    history: History,
+    environment: str,
+    current: Release,
+    *,
+    people: People,
+    without: Iterable[Digest] = (),
+) -> Signed | None:
     """The newest release before the current one, of another version, that no rollback has left and that verifies.
 
-    When none of them verifies it is the newest, so that its faults can be told.
+    When none of them verifies it is the newest, so that its faults can be told; not when some are left out.
+
+    Args:
+        history: the use case's statements.
+        environment: the environment.
+        current: what is released there.
+        people: the roster and roles.
+        without: ids of releases that are known to be of no use.
     """
+    left_out = frozenset(without)
     revoked = history.revoked(environment)
     earlier = [
         signed
@@ -389,10 +456,11 @@ def last_good(history: History, environment: str, current: Release, *, people: P
         and signed.id not in revoked
         and signed.number("version") != current.version
         and signed.signers
+        and signed.id not in left_out
     ]
     newest_first = earlier[::-1]
     good = (signed for signed in newest_first if not verify_release(history, signed, people=people))
-    return next(good, newest_first[0] if newest_first else None)
+    return next(good, newest_first[0] if newest_first and not left_out else None)
 
 
 def rollback_statement(

@@ -2,7 +2,8 @@
 
 from signoff.errors import EvidenceError
 from signoff.record.digest import Digest
-from signoff.release.canary import completed_rollout
+from signoff.release.canary import DecideAgain, completed_rollout
+from signoff.release.chain import authors_of_proposal
 from signoff.release.history import History
 from signoff.release.load_test import load_test_of, load_test_passed
 from signoff.release.model import Reason
@@ -19,6 +20,7 @@ def readiness_refusals(
     model: Digest,
     history: History,
     people: People,
+    decide_again: DecideAgain | None = None,
 ) -> list[Reason]:
     """What stands in the way of a release besides evidence and approvals.
 
@@ -30,31 +32,52 @@ def readiness_refusals(
         model: digest of its files now.
         history: the use case's statements.
         people: the roster and roles.
+        decide_again: decides from the recorded counts of a canary; without it no canary counts as complete.
 
     Raises:
         EvidenceError: what is released there, or its canary, cannot be read.
     """
+    authors = authors_of_proposal(history.proposal(version))
     return [
         *_monitoring(rules, environment),
-        *_load_test(rules, environment, ref=ref, model=model, history=history),
-        *_canary(rules, environment, ref=ref, version=version, model=model, history=history, people=people),
+        *_load_test(
+            rules, environment, ref=ref, model=model, history=history, people=people, authors=authors
+        ),
+        *_canary(
+            rules,
+            environment,
+            ref=ref,
+            version=version,
+            model=model,
+            history=history,
+            people=people,
+            decide_again=decide_again,
+        ),
     ]
 
 
 def _monitoring(rules: UseCaseRules, environment: EnvironmentRules) -> list[Reason]:
-    if not environment.monitoring or rules.monitors:
+    if not environment.monitoring or rules.watched:
         return []
+    has = "only a schedule, which measures nothing" if rules.monitors else "none"
     return [
         Reason(
             code="monitoring-missing",
-            message=f"{environment.name} asks for at least one monitor, and {rules.name} has none",
+            message=f"{environment.name} asks for at least one monitor that measures, and {rules.name} has {has}",
             fix="add one under `monitors` in the standard: what is watched, its bound, and what follows",
         )
     ]
 
 
 def _load_test(
-    rules: UseCaseRules, environment: EnvironmentRules, *, ref: str, model: Digest, history: History
+    rules: UseCaseRules,
+    environment: EnvironmentRules,
+    *,
+    ref: str,
+    model: Digest,
+    history: History,
+    people: People,
+    authors: frozenset[str],
 ) -> list[Reason]:
     if not environment.load_test or rules.serving is None:
         return []
@@ -68,13 +91,16 @@ def _load_test(
                 fix="add `load: {connections: …, latency_p95_ms: …}` under `serving`",
             )
         ]
-    test = load_test_of(history, model, load)
+    test = load_test_of(history, model, load, people=people, authors=authors)
     if test is not None and load_test_passed(test):
         return []
     bench = f"signoff admin bench {ref} --env {environment.name}"
     if test is None:
-        message = f"no signed load test of {ref} at the load that the standard states"
-        return [Reason(code="load-test-missing", message=message, fix=bench)]
+        message = (
+            f"no load test of {ref} at the load that the standard states, signed by a person who may promote and is"
+            " no author"
+        )
+        return [Reason(code="load-test-missing", message=message, fix=f"{bench} --key KEY, without --url")]
     told = "; ".join(test.texts("messages")) or "a bound was missed"
     return [Reason(code="load-test-failed", message=f"the load test of {ref} failed: {told}", fix=bench)]
 
@@ -88,6 +114,7 @@ def _canary(
     model: Digest,
     history: History,
     people: People,
+    decide_again: DecideAgain | None,
 ) -> list[Reason]:
     plan = None if rules.serving is None else rules.serving.canary
     if plan is None or environment.name != list(rules.environments)[-1]:
@@ -95,7 +122,9 @@ def _canary(
     if not _has_stable(history, environment.name, model):
         return []
     name = environment.name
-    done = completed_rollout(history, name, version=version, model=model, plan=plan, people=people)
+    done = completed_rollout(
+        history, name, version=version, model=model, plan=plan, people=people, decide_again=decide_again
+    )
     if done is not None:
         return []
     return [

@@ -55,6 +55,11 @@ def propose(survey: Survey, text: str) -> str:
     return "".join(f"# {printable(line)}\n" for line in head) + unified(text, patched, name)
 
 
+def only_comments(patch: str) -> bool:
+    """Whether there is nothing in it to apply; git takes such a file for a damaged one."""
+    return all(line.startswith("#") for line in patch.splitlines())
+
+
 def changes(survey: Survey) -> tuple[AddRequirement, ...]:
     """What the standard could ask for or recognise, one change per gap."""
     return tuple(change for use_case in survey.use_cases for change in _of_a_use_case(survey, use_case))

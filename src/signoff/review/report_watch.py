@@ -1,12 +1,16 @@
 """Question 7: is production watched, evaluated again in time, and is every trial brought to an end?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from signoff.errors import EvidenceError
 from signoff.release.canary import Canary, canary_of
-from signoff.release.model import Release
+from signoff.release.evaluation import evaluated_at
+from signoff.release.model import Release, Signed
 from signoff.review.checklist import Answer, Item, Section, counted
 from signoff.review.survey import Survey, UseCaseSurvey
+from signoff.rollout.recorded import decide_recorded
+from signoff.rollout.triggers import MEASURED, Firing, left_by_rollback, placed_by, waiting_for
+from signoff.standard.deployment import MonitorRules
 from signoff.standard.model import EnvironmentRules
 
 CANARY_DAYS = 7
@@ -41,54 +45,106 @@ def _released(use_case: UseCaseSurvey, environment: EnvironmentRules) -> Release
 
 def _monitors(survey: Survey, use_case: UseCaseSurvey) -> Item:
     environments = list(use_case.rules.environments.values())
-    released = [e.name for e in environments if _released(use_case, e) is not None]
-    monitors = use_case.rules.monitors
-    if not monitors:
-        demanded = any(e.monitoring for e in environments if e.name in released)
-        answer: Answer = "problem" if demanded else "attention" if released else "nothing to judge"
-        said = (
-            f"released in {', '.join(released)}, and nothing watches it"
-            if released
-            else "nothing is released"
-        )
-        return Item(
-            code="watch:monitors",
-            use_case=use_case.name,
-            answer=answer,
-            sentence=f"No monitor is bound; {said}.",
-            advice="Add one under `monitors` in the standard: what is watched, its bound, and what follows."
-            if released
-            else "",
-        )
+    found = {e.name: _released(use_case, e) for e in environments}
+    released = {name: release for name, release in found.items() if release is not None}
+    demanded = any(e.monitoring for e in environments if e.name in released)
+    if not use_case.rules.monitors or (demanded and not use_case.rules.watched):
+        return _unwatched(use_case, list(released), demanded=demanded)
     firings = use_case.history.of("trigger")
-    facts, fired = [], 0
-    for monitor in monitors:
-        own = [firing for firing in firings if firing.text("monitor") == monitor.name]
-        fired += len(survey.recent(tuple(own)))
-        facts.append(
-            f"{monitor.name} ({monitor.kind}, then {monitor.then}): "
-            + (f"last fired {own[-1].text('at')}: {own[-1].text('message')}" if own else "never fired")
+    waiting = tuple(
+        firing
+        for name, release in released.items()
+        for firing in waiting_for(
+            use_case.history, name, people=survey.people, release=release, entries=use_case.watch_log
         )
+        if left_by_rollback(firing, use_case.history) is None
+    )
+    unmeasured = _unmeasured(use_case, released)
+    recent = survey.recent(firings)
+    answer: Answer = "good"
+    if not released:
+        answer = "nothing to judge"
+    elif waiting:
+        answer = "problem"
+    elif unmeasured:
+        answer = "attention"
     return Item(
         code="watch:monitors",
         use_case=use_case.name,
-        answer="good" if released else "nothing to judge",
-        sentence=f"{counted(len(monitors), 'monitor')} bound; {counted(fired, 'firing')} since {survey.since}.",
-        facts=tuple(facts),
-        evidence=tuple(str(firing.id) for firing in survey.recent(firings)),
+        answer=answer,
+        sentence=_sentence(survey, use_case, recent, waiting, unmeasured if released else ()),
+        facts=tuple(_last_firing(monitor, firings) for monitor in use_case.rules.monitors),
+        evidence=tuple(
+            dict.fromkeys((*(str(firing.id) for firing in waiting), *(str(firing.id) for firing in recent)))
+        ),
+        advice=f"signoff status {use_case.name}, then do what waits; a review ends with signoff note."
+        if waiting
+        else f"signoff watch {use_case.name} --once, and let a scheduler call it."
+        if unmeasured and released
+        else "",
     )
+
+
+def _unwatched(use_case: UseCaseSurvey, released: list[str], *, demanded: bool) -> Item:
+    answer: Answer = "problem" if demanded else "attention" if released else "nothing to judge"
+    what = "Only a schedule is bound" if use_case.rules.monitors else "No monitor is bound"
+    said = (
+        f"released in {', '.join(released)}, and nothing measures it" if released else "nothing is released"
+    )
+    return Item(
+        code="watch:monitors",
+        use_case=use_case.name,
+        answer=answer,
+        sentence=f"{what}; {said}.",
+        advice="Add one under `monitors` in the standard: what is watched, its bound, and what follows."
+        if released
+        else "",
+    )
+
+
+def _unmeasured(use_case: UseCaseSurvey, released: Mapping[str, Release]) -> tuple[str, ...]:
+    """The monitors that never measured what is released now."""
+    placed = {str(placed_by(release).id) for release in released.values()}
+    measured = {
+        entry.detail.get("monitor")
+        for entry in use_case.watch_log
+        if entry.action == MEASURED and entry.statement in placed
+    }
+    return tuple(monitor.name for monitor in use_case.rules.monitors if monitor.name not in measured)
+
+
+def _sentence(
+    survey: Survey,
+    use_case: UseCaseSurvey,
+    recent: tuple[Signed, ...],
+    waiting: tuple[Firing, ...],
+    unmeasured: tuple[str, ...],
+) -> str:
+    parts = [
+        f"{counted(len(use_case.rules.monitors), 'monitor')} bound",
+        f"{counted(len(recent), 'firing')} since {survey.since}",
+    ]
+    if waiting:
+        told = ", ".join(
+            f"{firing.then} of {firing.monitor} since {firing.signed.text('at')}" for firing in waiting
+        )
+        parts.append(f"{counted(len(waiting), 'firing')} not followed up: {told}")
+    if unmeasured:
+        parts.append(f"what is released now was never measured by {', '.join(unmeasured)}")
+    return f"{'; '.join(parts)}."
+
+
+def _last_firing(monitor: MonitorRules, firings: tuple[Signed, ...]) -> str:
+    own = [firing for firing in firings if firing.text("monitor") == monitor.name]
+    told = f"last fired {own[-1].text('at')}: {own[-1].text('message')}" if own else "never fired"
+    return f"{monitor.name} ({monitor.kind}, then {monitor.then}): {told}"
 
 
 def _due(survey: Survey, use_case: UseCaseSurvey, environment: EnvironmentRules) -> Iterator[Item]:
     release = _released(use_case, environment)
     if release is None or environment.reevaluate_days is None:
         return
-    judged = [
-        signed.text("at")
-        for signed in use_case.history.of("gate-decision")
-        if signed.statement.subject("model") == release.model
-    ]
-    last = max((*judged, *(() if judged else (release.statement.text("at"),))))
+    last = evaluated_at(use_case.history, release)
     days, allowed = survey.age(last), environment.reevaluate_days
     ref = f"{use_case.rules.registered_model}/{release.version}"
     late = days > allowed
@@ -110,7 +166,9 @@ def _due(survey: Survey, use_case: UseCaseSurvey, environment: EnvironmentRules)
 
 def _canary(survey: Survey, use_case: UseCaseSurvey, environment: EnvironmentRules) -> Iterator[Item]:
     try:
-        canary = canary_of(use_case.history, environment.name, people=survey.people)
+        canary = canary_of(
+            use_case.history, environment.name, people=survey.people, decide_again=decide_recorded
+        )
     except EvidenceError as error:
         yield Item(
             code=f"watch:canary:{environment.name}",

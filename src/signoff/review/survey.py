@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from signoff.conformance.decide import check_run
+from signoff.evidence.ledger import Entry
+from signoff.record.days import day_number
 from signoff.record.experiment import ExperimentRecord
 from signoff.record.model_version import ModelVersionRecord
 from signoff.record.run import RunRecord
@@ -48,6 +50,8 @@ class UseCaseSurvey:
         production: its production model.
         predictions: ISO times of the batch outputs that the audit log tells of, oldest first.
         inference_log: whether the folder of the inference log holds a table.
+        watch_log: what the audit log says of its monitors' measurements and of what was done for firings, oldest
+            first.
     """
 
     rules: UseCaseRules
@@ -60,6 +64,7 @@ class UseCaseSurvey:
     production: Production
     predictions: tuple[str, ...] = ()
     inference_log: bool = False
+    watch_log: tuple[Entry, ...] = ()
 
     @property
     def name(self) -> str:
@@ -118,18 +123,3 @@ def findings_of(rules: UseCaseRules, runs: Iterable[RunRecord]) -> Mapping[str, 
         for run in runs
         if run.status == "FINISHED"
     }
-
-
-def day_number(at: str) -> int:
-    """Days since 1970-01-01 of an ISO date or time in UTC; 0 for a text that is neither.
-
-    Source: ``days_from_civil`` of H. Hinnant, "chrono-Compatible Low-Level Date Algorithms".
-    """
-    parts = at[:10].split("-")
-    if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
-        return 0
-    year, month, day = (int(part) for part in parts)
-    year -= month <= 2
-    era, year_of_era = divmod(year, 400)
-    day_of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
-    return era * 146_097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year - 719_468

@@ -1,121 +1,22 @@
-"""How far a column has moved from the data of an approval: the population stability index (PSI).
+"""Hold a window of data against the data of an approval, column by column, by the population stability index.
 
-PSI = Σ (p - q) ln(p / q) over bins that the reference alone fixes; p is the window's share of a bin, q the
-reference's. Each count is raised by half a row, so that an empty bin stays finite.
-
-Chance alone moves it. With B bins, n rows in the reference and m in the window, both drawn from one law,
-PSI · n m / (n + m) is about chi-square with B - 1 degrees of freedom (it is Pearson's statistic to first order;
-Yurdakul and Naranjo, Journal of Risk Model Validation 2020, 14:4), so its mean is about (B - 1) (1 / n + 1 / m):
-2 (B - 1) / n for two equal samples, 0.018 for ten bins and 1,000 rows each. If the true index is t, the same number
-is about noncentral chi-square with t · n m / (n + m); its tail is the p-value against "the index is at most t".
-Both take rows for independent. Where a day's or batch's rows move together, that is too narrow, and the
-placebo says what is ordinary: each day of the reference against the other days.
+What the index is and what chance makes of it is in `rollout.stability`, what it is counted over in `rollout.bins`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import chndtr
 
-from signoff.gate.arrays import FloatArray, StrArray
+from signoff.gate.arrays import StrArray
 from signoff.gate.question import holm, number
 from signoff.rollout.assessment import Assessment, Standing
+from signoff.rollout.bins import Column, bins_of
+from signoff.rollout.stability import Days, by_chance, days_of, p_beyond, psi, used_bins
 
-BINS = 10
-"""Bins of a number column: tenths of the reference, fewer where values repeat."""
-CATEGORIES = 20
-"""Most frequent values of a text column that have a bin each; the rest share one."""
 MIN_BATCHES = 10
 """Fewer days or batches cannot say what is ordinary."""
-_HALF = 0.5
-
-Counts: TypeAlias = NDArray[np.int64]
-Column: TypeAlias = FloatArray | StrArray
-"""Numbers with NaN for missing, or texts with the empty text for missing; shape (rows,)."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NumberBins:
-    """Bins of a number column: up to the first edge, …, above the last, and missing.
-
-    Attributes:
-        edges: inner edges, ascending, distinct; a value at an edge falls below it.
-    """
-
-    edges: FloatArray
-
-    def counts(self, values: Column) -> Counts:
-        """Rows per bin, the last for missing; shape (edges + 2,)."""
-        numbers = np.asarray(values, dtype=np.float64)
-        missing = np.isnan(numbers)
-        bins = np.searchsorted(self.edges, numbers[~missing], side="left")
-        counted = np.bincount(bins, minlength=self.edges.size + 1)
-        return np.append(counted, int(np.sum(missing))).astype(np.int64)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TextBins:
-    """Bins of a text column: one for each frequent value, one for all others, and missing.
-
-    Attributes:
-        values: the frequent values, sorted.
-    """
-
-    values: StrArray
-
-    def counts(self, values: Column) -> Counts:
-        """Rows per bin, the last two for other values and missing; shape (values + 2,)."""
-        texts = np.asarray(values, dtype=np.str_)
-        missing = int(np.sum(texts == ""))
-        known = [int(np.sum(texts == value)) for value in self.values]
-        return np.asarray([*known, texts.size - missing - sum(known), missing], dtype=np.int64)
-
-
-Bins: TypeAlias = NumberBins | TextBins
-
-
-def bins_of(reference: Column) -> Bins:
-    """The bins that a reference column fixes; later windows are counted in the same ones."""
-    if np.issubdtype(reference.dtype, np.floating):
-        numbers = np.asarray(reference, dtype=np.float64)
-        numbers = numbers[~np.isnan(numbers)]
-        if numbers.size == 0:
-            return NumberBins(edges=np.empty(0))
-        inner = np.quantile(numbers, np.arange(1, BINS) / BINS, method="inverted_cdf")
-        edges = np.unique(inner)
-        return NumberBins(edges=edges[edges < np.max(numbers)])
-    texts = np.asarray(reference, dtype=np.str_)
-    values, counts = np.unique(texts[texts != ""], return_counts=True)
-    frequent = np.argsort(-counts, kind="stable")[:CATEGORIES]
-    return TextBins(values=np.sort(values[frequent]))
-
-
-def psi(reference: Counts, window: Counts) -> float:
-    """The index of two counts over the same bins; bins that both leave empty do not count."""
-    used = (reference + window) > 0
-    if np.sum(used) < 2:
-        return 0.0
-    old, new = _shares(reference[used]), _shares(window[used])
-    return float(np.sum((new - old) * np.log(new / old)))
-
-
-def _shares(counts: Counts) -> FloatArray:
-    raised = counts + _HALF
-    return np.asarray(raised / np.sum(raised), dtype=np.float64)
-
-
-def by_chance(*, bins: int, reference: int, window: int) -> float:
-    """The index to be expected of two samples of one law: (bins - 1) (1 / n + 1 / m)."""
-    return (bins - 1) * (1.0 / reference + 1.0 / window)
-
-
-def p_beyond(value: float, tolerance: float, *, bins: int, reference: int, window: int) -> float:
-    """P-value against "the true index is at most the tolerance", rows taken as independent."""
-    scale = reference * window / (reference + window)
-    return 1.0 - float(chndtr(value * scale, max(bins - 1, 1), tolerance * scale))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,25 +27,37 @@ class ColumnDrift:
         column: its name.
         psi: the index of window against reference.
         chance: what chance alone is expected to give.
-        p: p-value against the tolerance; None where placebos decide.
-        placebos: the index of each day or batch of the reference against the others; empty without ``by``.
+        p: p-value against the tolerance.
+        days: what ordinary days differ by; None without ``by``.
+        ordinary: largest index that ordinary days and chance explain, the days' share of it at the error rate;
+            None without ``by``, or where they show no difference beyond chance.
+        added: the index that ordinary days are expected to add.
+        comparable: whether its values repeat enough to be compared.
         standing: in bounds, out of bounds, or undecided.
     """
 
     column: str
     psi: float
     chance: float
-    p: float | None
-    placebos: tuple[float, ...]
-    standing: Standing
+    p: float
+    days: Days | None = None
+    ordinary: float | None = None
+    added: float = 0.0
+    comparable: bool = True
+    standing: Standing = "in bounds"
 
     @property
     def line(self) -> str:
         """The arithmetic in one line."""
         told = f"{self.column}: PSI {number(self.psi)}, chance alone about {number(self.chance)}"
-        if self.placebos:
-            return f"{told}, largest of {len(self.placebos)} ordinary days or batches {number(max(self.placebos))}"
-        return told if self.p is None else f"{told}, p {number(self.p)}"
+        if not self.comparable:
+            return f"{told}, though most of its values occur once"
+        if self.days is not None:
+            told += (
+                f", {self.days.count} ordinary days or batches about {number(self.added)} more"
+                f" (without the oddest, {self.days.oddest})"
+            )
+        return f"{told}, p {number(self.p)}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,8 +67,10 @@ class DriftData:
     Attributes:
         reference: per watched column the values at the approval.
         window: the values now, of the same columns and kinds.
-        batches: per row of the table that placebos are made of its day or batch; None without ``by``.
-        placebo_of: which table that is.
+        batches: per row of the table named by ``placebo_of`` its day or batch, empty for none; None without ``by``.
+        placebo_of: which table that is. Only the reference can say what is ordinary: days of the window would be
+            their own excuse.
+        window_batches: per row of the window its day or batch, where the window has that column too.
         missing: watched columns that cannot be compared, with the reason; none may be passed over.
     """
 
@@ -163,21 +78,22 @@ class DriftData:
     window: Mapping[str, Column]
     batches: StrArray | None
     placebo_of: Literal["reference", "window"]
+    window_batches: StrArray | None = None
     missing: tuple[str, ...] = ()
 
 
 def assess_drift(data: DriftData, *, tolerance: float, rows: int, alpha: float) -> Assessment:
     """Hold every column against the tolerance.
 
-    Without days or batches a column is out of bounds when its p-value against the tolerance is rejected,
-    Holm-corrected over the columns. With them it is when its index lies above the tolerance and above
-    the largest placebo; under no drift that happens in about 1 of (placebos + 1) windows for each column.
+    A column is out of bounds when "its index is at most the tolerance" is rejected, Holm-corrected over the
+    columns; with days or batches after allowing for what they ordinarily differ by. An index above the tolerance
+    that is not rejected is undecided, unless ordinary days alone explain it.
 
     Args:
         data: both tables.
         tolerance: largest index that is in bounds.
         rows: with fewer rows in either table nothing is decided.
-        alpha: chance of a false alarm over all columns, without days or batches.
+        alpha: chance of a false alarm over all columns.
     """
     if not data.reference:
         return Assessment.undecided("; ".join(data.missing) or "no column is watched")
@@ -186,25 +102,25 @@ def assess_drift(data: DriftData, *, tolerance: float, rows: int, alpha: float) 
         return Assessment.undecided(
             f"{now:,} rows now and {before:,} at the approval; at least {rows:,} of each are needed", rows=now
         )
-    groups = None if data.batches is None else tuple(data.batches == name for name in np.unique(data.batches))
-    if groups is not None and len(groups) < MIN_BATCHES:
-        return Assessment.undecided(
-            f"{len(groups)} different days or batches in the {data.placebo_of}; at least {MIN_BATCHES} are needed"
-            " to say what is ordinary",
-            rows=now,
-        )
-    found = _judged([_measured(name, data, groups, tolerance) for name in data.reference], tolerance, alpha)
+    if lacking := _no_days(data):
+        return Assessment.undecided(lacking, rows=now)
+    found = _judged([_measured(name, data, tolerance, alpha) for name in data.reference], tolerance, alpha)
     worst = max(found, key=lambda column: (column.standing == "out of bounds", column.psi))
     out = [column for column in found if column.standing == "out of bounds"]
     unclear = [column for column in found if column.standing == "undecided"]
     standing: Standing = "out of bounds" if out else "undecided" if unclear or data.missing else "in bounds"
-    told = f"{len(out)} of {len(found)} columns beyond PSI {number(tolerance)}; most: {worst.line}"
-    if unclear and not out:
-        told += f"; above it, though not beyond chance: {', '.join(c.column for c in unclear)}"
+    told = [f"{len(out)} of {len(found)} columns beyond PSI {number(tolerance)}; most: {worst.line}"]
+    if not out and (chance := [c.column for c in unclear if c.comparable]):
+        told.append(f"above it, though not beyond chance: {', '.join(chance)}")
+    if alone := [c.column for c in unclear if not c.comparable]:
+        told.append(
+            f"most values occur once in the data of the approval, so counts of values say nothing:"
+            f" {', '.join(alone)} (name the columns to watch with `columns`)"
+        )
     return Assessment(
         standing=standing,
         value=worst.psi,
-        message="; ".join((told, *data.missing)),
+        message="; ".join((*told, *data.missing)),
         rows=now,
         detail=tuple(column.line for column in sorted(found, key=lambda column: -column.psi)),
     )
@@ -214,46 +130,91 @@ def _rows(columns: Mapping[str, Column]) -> int:
     return int(next(iter(columns.values())).shape[0])
 
 
-def _measured(
-    name: str, data: DriftData, groups: tuple[NDArray[np.bool_], ...] | None, tolerance: float
-) -> ColumnDrift:
-    reference, window = data.reference[name], data.window[name]
-    bins = bins_of(reference)
-    before, now = bins.counts(reference), bins.counts(window)
-    value, used = psi(before, now), int(np.sum((before + now) > 0))
-    placebos: tuple[float, ...] = ()
-    if groups is not None:
-        own = reference if data.placebo_of == "reference" else window
-        placebos = tuple(psi(bins.counts(own[~group]), bins.counts(own[group])) for group in groups)
-    sizes = {"bins": used, "reference": int(reference.shape[0]), "window": int(window.shape[0])}
-    return ColumnDrift(
-        column=name,
-        psi=value,
-        chance=by_chance(**sizes),
-        p=None if groups is not None else p_beyond(value, tolerance, **sizes),
-        placebos=placebos,
-        standing="in bounds",
+def _no_days(data: DriftData) -> str:
+    """Why the reference cannot say what is ordinary between days; empty when it can, or is not asked to."""
+    if data.batches is None:
+        return ""
+    if data.placebo_of == "window":
+        return (
+            "the column named with `by` is not in the data of the approval, so what is ordinary between days or"
+            " batches is not known: add it there, or leave `by` out"
+        )
+    count = int(np.unique(data.batches[data.batches != ""]).size)
+    if count >= MIN_BATCHES:
+        return ""
+    return (
+        f"{count} different days or batches in the data of the approval; at least {MIN_BATCHES} are needed to say"
+        " what is ordinary"
     )
 
 
+def _measured(name: str, data: DriftData, tolerance: float, alpha: float) -> ColumnDrift:
+    reference, window = data.reference[name], data.window[name]
+    bins = bins_of(reference)
+    now = bins.counts(window)
+    sizes = {
+        "bins": used_bins(bins.reference, now),
+        "reference": int(reference.shape[0]),
+        "window": int(window.shape[0]),
+    }
+    value, chance = psi(bins.reference, now), by_chance(**sizes)
+    found = ColumnDrift(
+        column=name,
+        psi=value,
+        chance=chance,
+        p=p_beyond(value, tolerance, **sizes),
+        comparable=bins.comparable,
+    )
+    return found if data.batches is None else _among_days(found, data, tolerance, alpha)
+
+
+def _among_days(found: ColumnDrift, data: DriftData, tolerance: float, alpha: float) -> ColumnDrift:
+    """The same held against the reference without its oddest day, with what the others differ by."""
+    batches = np.asarray(data.batches, dtype=np.str_)
+    window = data.window[found.column]
+    days = days_of(data.reference[found.column], batches)
+    now, before = days.bins.counts(window), days.bins.reference
+    sizes = {
+        "bins": used_bins(before, now),
+        "reference": int(np.sum(before)),
+        "window": int(window.shape[0]),
+    }
+    length = _window_days(data.window_batches, rows=sizes["window"], a_day=sizes["reference"] / days.count)
+    p = days.p_beyond(psi(before, now), tolerance, window_days=length, **sizes)
+    explained = days.ordinary(length, alpha)
+    return replace(
+        found,
+        p=p,
+        days=days,
+        added=days.added(length),
+        ordinary=by_chance(**sizes) + explained if explained > 0 else None,
+    )
+
+
+def _window_days(batches: StrArray | None, *, rows: int, a_day: float) -> float:
+    """Days of equal size that a window is worth: (Σ rows)² / Σ rows² over its days.
+
+    A window that does not name its days is taken for as many ordinary ones as its rows fill.
+    """
+    if batches is None or not np.any(batches != ""):
+        return max(rows / a_day, 1.0)
+    sizes = np.unique(batches[batches != ""], return_counts=True)[1].astype(np.float64)
+    return float(np.sum(sizes) ** 2 / np.sum(sizes**2))
+
+
 def _judged(columns: Sequence[ColumnDrift], tolerance: float, alpha: float) -> tuple[ColumnDrift, ...]:
-    rejected = holm([1.0 if column.p is None else column.p for column in columns], alpha)
+    rejected = holm([column.p if column.comparable else 1.0 for column in columns], alpha)
     return tuple(
-        ColumnDrift(
-            column=column.column,
-            psi=column.psi,
-            chance=column.chance,
-            p=column.p,
-            placebos=column.placebos,
-            standing=_standing(column, tolerance, rejected=beyond),
-        )
+        replace(column, standing=_standing(column, tolerance, rejected=beyond))
         for column, beyond in zip(columns, rejected, strict=True)
     )
 
 
 def _standing(column: ColumnDrift, tolerance: float, *, rejected: bool) -> Standing:
+    if not column.comparable:
+        return "undecided"
     if column.psi <= tolerance:
         return "in bounds"
-    if column.placebos:
-        return "out of bounds" if column.psi > max(column.placebos) else "in bounds"
-    return "out of bounds" if rejected else "undecided"
+    if rejected:
+        return "out of bounds"
+    return "in bounds" if column.ordinary is not None and column.psi <= column.ordinary else "undecided"

@@ -72,6 +72,7 @@ def check_use_case(
     _check_slices(section.slices, shipped, (*path, "slices"), faults)
     _check_thresholds(section.thresholds, shipped, (*path, "thresholds"), faults)
     _check_recipe(section, shipped, path, faults)
+    _check_facts(document.profile, section, path, faults)
     return True
 
 
@@ -86,6 +87,19 @@ def _check_recipe(section: UseCaseSection, shipped: str, path: Path, faults: Fau
         faults.add((*path, "evaluate"), message, "name the column, such as group: customer_id")
     if section.gate is not None and section.gate.labels == "stable" and task not in _WITH_CLASSES:
         faults.add((*path, "gate", "labels"), f"{shipped} has no classes", "remove the line")
+
+
+def _check_facts(profile: str, section: UseCaseSection, path: Path, faults: Faults) -> None:
+    """What a profile promises of every candidate: it can be made again, from data that is known."""
+    if section.gate is None or defaults.profile(profile).undocumented_allowed:
+        return
+    hint = f"profile {profile} asks for it; remove the line, or choose a smaller profile"
+    for key, words in (
+        ("reproducible", "a clean commit, parameters and the frozen environment"),
+        ("documented_data", "training data with source and digest"),
+    ):
+        if not getattr(section.gate, key):
+            faults.add((*path, "gate", key), f"a candidate needs {words}", hint)
 
 
 def _check_experiments(name: str, section: UseCaseSection, path: Path, faults: Faults) -> None:

@@ -82,6 +82,13 @@ class Profile(Section):
     self_approval_allowed: bool = field(
         default=False, metadata=about(About("Whether self_approval may be set to recorded."))
     )
+    free_environments_allowed: bool = field(
+        default=False, metadata=about(About("Whether environments beside dev may do without an approval."))
+    )
+    undocumented_allowed: bool = field(
+        default=False,
+        metadata=about(About("Whether gate.reproducible and gate.documented_data may be set to false.")),
+    )
 
 
 @cache

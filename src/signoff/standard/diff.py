@@ -4,7 +4,7 @@ Each change says whether it asks for less (looser), for more (tighter), or neith
 cover is compared field by field, so that no change of a digest goes unsaid.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
@@ -353,6 +353,8 @@ def _environments_changes(
             )
         else:
             yield from _environment_changes(old[name], rules)
+            if old[name].after != rules.after:
+                yield _after_change(name, old, new)
     for name, rules in old.items():
         if name not in new:
             yield changed(
@@ -374,8 +376,6 @@ def _environment_changes(old: EnvironmentRules, new: EnvironmentRules) -> Iterat
             yield looser("approvals", f"an author's own approval counts for {name}, and is shown")
         else:
             yield tighter("approvals", f"an author's own approval does not count for {name} any more")
-    if old.after != new.after:
-        yield _after_change(name, old.after, new.after)
     yield from list_changes(
         "approvals",
         old.checklist,
@@ -418,16 +418,39 @@ def _approval_changes(old: EnvironmentRules, new: EnvironmentRules) -> Iterator[
         yield order_changed("approvals", f"approvals for {new.name}", list(before), list(after))
 
 
-def _after_change(name: str, old: str | None, new: str | None) -> Change:
-    if old is None:
-        return tighter("environments", f"a version must have been released in {new} before {name}")
-    if new is None:
+def _after_change(
+    name: str, old: Mapping[str, EnvironmentRules], new: Mapping[str, EnvironmentRules]
+) -> Change:
+    before, after = old[name].after, new[name].after
+    if before is None:
+        return tighter("environments", f"a version must have been released in {after} before {name}")
+    if after is None:
         return looser(
-            "environments", f"a version need not have been released in {old} before {name} any more"
+            "environments", f"a version need not have been released in {before} before {name} any more"
         )
-    return changed(
-        "environments", f"a version must have been released in {new} before {name}, instead of {old}"
+    more, less = before in _passed(name, new), after in _passed(name, old)
+    if more == less:  # neither path tells: where they stand does
+        more, less = _comes_earlier(before, after, old, new), _comes_earlier(after, before, old, new)
+    effect = tighter if more else looser if less else changed
+    return effect(
+        "environments", f"a version must have been released in {after} before {name}, instead of {before}"
     )
+
+
+def _passed(name: str, environments: Mapping[str, EnvironmentRules]) -> list[str]:
+    """The environments that a version must have been released in before this one."""
+    found: list[str] = []
+    at = environments[name].after
+    while at is not None and at not in found:
+        found.append(at)
+        at = environments[at].after if at in environments else None
+    return found
+
+
+def _comes_earlier(one: str, other: str, *paths: Iterable[str]) -> bool:
+    """Whether both stand on every path, and one ahead of the other."""
+    orders = [list(path) for path in paths]
+    return all(one in order and other in order[order.index(one) :] for order in orders)
 
 
 def _by(items: Sequence[_Item], key: Callable[[_Item], str]) -> dict[str, _Item]:

@@ -1,5 +1,6 @@
 """What a release into each environment needs: the profile's rules, the team's over them, in path order."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Literal
@@ -10,7 +11,8 @@ from signoff.standard.schema_deployment import EnvironmentSection
 from signoff.standard.shape import Faults, did_you_mean
 from signoff.standard.strict_yaml import Path
 
-_PRODUCTION = "prod"
+_FIRST, _PRODUCTION = "dev", "prod"
+"""Where people experiment, and where the path ends."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +40,7 @@ class _Merged:
     load_test: bool = False
     reevaluate_days: int | None = None
     written: dict[str, Path] = field(default_factory=dict)
+    place: Path = ("environments",)
     shipped: frozenset[str] = frozenset()
 
     def lay_over(self, section: EnvironmentSection, path: Path | None) -> None:
@@ -48,6 +51,7 @@ class _Merged:
         if path is None:
             self.shipped = frozenset(given)
         else:
+            self.place = path
             self.written.update({key: (*path, key) for key in given})
 
     def origins(self, profile: str, faults: Faults, *, file: str) -> dict[str, str]:
@@ -101,8 +105,10 @@ def resolve_environments(
     for environment in merged.values():
         _check_roles(environment, roles, faults)
         _check_not_weaker(environment, profile, faults)
+        _check_path(environment, merged, profile, faults)
     _check_aliases(merged, faults)
     _check_servers(merged, faults)
+    _check_credentials(merged, faults)
     return {
         name: merged[name].frozen(merged[name].origins(profile, faults, file=file))
         for name in _in_path_order(merged, faults)
@@ -142,14 +148,11 @@ def _check_not_weaker(environment: _Merged, profile: str, faults: Faults) -> Non
             written["self_approval"], f"`recorded` is allowed {able}; this is {profile}", "write refused"
         )
     shipped = rules.environments.get(environment.name)
+    if shipped is None or (environment.name == _FIRST and environment.after is not None):
+        _check_approved(environment, profile, faults)
     if shipped is None:
         return
-    wanted = sum((shipped.approvals or {}).values())
-    given = sum(environment.approvals.values())
-    if given < wanted:
-        faults.add(
-            written["approvals"], f"{given} approvals; {environment.name} needs at least {wanted}", hint
-        )
+    _check_signed(environment, shipped, hint, faults)
     if shipped.rollback_plan and not environment.rollback_plan:
         faults.add(written["rollback_plan"], f"{environment.name} needs a rollback plan", hint)
     for key, words in (("monitoring", "a monitor"), ("load_test", "a load test")):
@@ -158,20 +161,87 @@ def _check_not_weaker(environment: _Merged, profile: str, faults: Faults) -> Non
     if shipped.reevaluate_days is not None and (environment.reevaluate_days or 0) > shipped.reevaluate_days:
         message = f"re-evaluation every {shipped.reevaluate_days} days or sooner is needed"
         faults.add(written["reevaluate_days"], message, hint)
-    if shipped.checklist and not environment.checklist:
-        faults.add(written["checklist"], f"{environment.name} needs a checklist", hint)
+
+
+def _check_signed(environment: _Merged, shipped: EnvironmentSection, hint: str, faults: Faults) -> None:
+    """Who approves and what they tick: each role and each item that the profile names, and what else the team likes."""
+    written = environment.written
+    for role, wanted in (shipped.approvals or {}).items():
+        if (given := environment.approvals.get(role, 0)) < wanted:
+            message = f"{given} x {role}; {environment.name} needs at least {wanted}"
+            faults.add(written["approvals"], message, hint)
+    for item in shipped.checklist or ():
+        if item not in environment.checklist:
+            message = f"an approver for {environment.name} must tick: {item}"
+            faults.add(written["checklist"], message, f"{hint}; further items are free")
+
+
+def _check_approved(environment: _Merged, profile: str, faults: Faults) -> None:
+    """An environment of the team's own is no way around the approvals of the shipped ones."""
+    if environment.approvals or defaults.profile(profile).free_environments_allowed:
+        return
+    where = environment.written.get("approvals", environment.place)
+    message = f"nobody has to approve a release in {environment.name}"
+    faults.add(where, message, f"profile {profile} asks for it; write approvals: {{reviewer: 1}}")
+
+
+def _check_path(environment: _Merged, merged: Mapping[str, _Merged], profile: str, faults: Faults) -> None:
+    """The team may put environments on the path, and may not lead it around one that the profile names."""
+    shipped = defaults.profile(profile).environments.get(environment.name)
+    if shipped is None or shipped.after is None or environment.after == shipped.after:
+        return
+    passed: list[str] = []
+    at = environment.after
+    while at is not None:
+        if at not in merged or at in passed:
+            return  # an unknown environment or a circle, which is a fault of its own
+        passed.append(at)
+        at = merged[at].after
+    if shipped.after not in passed:
+        start = f"let {passed[-1]} come after {shipped.after}, " if passed[-1] != _FIRST else ""
+        faults.add(
+            environment.written["after"],
+            f"the path to {environment.name} must lead through {shipped.after}; it leads through"
+            f" {', '.join(passed)}",
+            f"profile {profile} asks for it; keep it, {start}or choose a smaller profile",
+        )
 
 
 def _check_servers(merged: Mapping[str, _Merged], faults: Faults) -> None:
     """Between servers there is a path: straight from where people experiment only when the team says so."""
     for environment in merged.values():
-        if environment.server is None or environment.after is not None or environment.direct == "allowed":
+        if environment.server is None or environment.direct == "allowed":
             continue
+        if environment.after not in (None, _FIRST):
+            continue
+        comes = f"straight after {_FIRST}" if environment.after == _FIRST else "after no other environment"
         faults.add(
             environment.written["server"],
-            f"{environment.name} has a server of its own and comes after no other environment",
+            f"{environment.name} has a server of its own and comes {comes}",
             "write after: test, or direct: allowed",
         )
+
+
+def credentials_prefix(environment: str) -> str:
+    """How the variables begin that hold the credentials for an environment's own server: ``SIGNOFF_EU_1_``."""
+    return f"SIGNOFF_{re.sub('[^A-Za-z0-9]', '_', environment).upper()}_"
+
+
+def _check_credentials(merged: Mapping[str, _Merged], faults: Faults) -> None:
+    """Two servers must not take their credentials from the same variables: one's token would go to the other."""
+    seen: dict[str, _Merged] = {}
+    for environment in merged.values():
+        if environment.server is None:
+            continue
+        prefix = credentials_prefix(environment.name)
+        other = seen.setdefault(prefix, environment)
+        if other.server != environment.server:
+            faults.add(
+                environment.written["server"],
+                f"{other.name} and {environment.name} have different servers and share the variables"
+                f" {prefix}… with their credentials",
+                "give one of them a name that differs in letters or digits",
+            )
 
 
 def _check_aliases(merged: Mapping[str, _Merged], faults: Faults) -> None:

@@ -317,6 +317,11 @@ class UseCaseRules:
         }
 
     @property
+    def watched(self) -> bool:
+        """Whether a monitor measures what is released; a schedule alone only counts days."""
+        return any(monitor.kind != "schedule" for monitor in self.monitors)
+
+    @property
     def digest(self) -> Digest:
         """Digest of the rules that judge a candidate: gate decisions name it."""
         return Digest.of_json(self.to_json())

@@ -13,6 +13,7 @@ from signoff.adapters.watched_tables import (
     failed_requests,
     given_classes,
     log_window,
+    log_windows,
     logged_answers,
     table_answers,
     with_labels,
@@ -141,6 +142,22 @@ def test_late_labels_are_joined_by_key_and_nothing_is_guessed() -> None:
         with_labels(rows, pd.DataFrame({"id": [1, 1], "label": [0, 1]}), key="id", label="label")
     with pytest.raises(DataError, match="lacks the column id"):
         with_labels(rows.drop(columns="id"), labels, key="id", label="label")
+
+
+@pytest.mark.parametrize("keys", [["1", "2", "03"], [1.0, 2.0, 4.0], [1, 2, 4]])
+def test_keys_that_are_texts_in_one_table_and_numbers_in_the_other_meet(keys: list[Any]) -> None:
+    rows = pd.DataFrame({"id": keys, "x": [0.1, 0.2, 0.3]})
+    texts = pd.DataFrame({"id": ["2", "1", "3"], "label": [5, 6, 7]})
+    for labels in (texts, texts.assign(id=[2, 1, 3])):
+        found = with_labels(rows, labels, key="id", label="label")
+        assert found[["x", "label"]].to_numpy().tolist() == [[0.1, 6], [0.2, 5]]
+        assert found["id"].tolist() == keys[:2]
+
+
+def test_windows_follow_each_other_the_newest_first() -> None:
+    frame = log(*((f"r{i}", f"2026-01-02T00:00:0{i}Z", 1, 200) for i in range(5)))
+    found = log_windows(frame, version=1, model=MODEL, since="2026", size=2, of="requests")
+    assert [window.requests["signoff_request"].tolist() for window in found] == [["r2", "r3"], ["r0", "r1"]]
 
 
 def test_answers_of_the_log_are_classes_or_scores() -> None:

@@ -261,8 +261,31 @@ class TestFirstRelease:
             "measured:band=top 20 %:recall",
         ]
         assert {(c.status, c.severity) for c in listed} == {("inconclusive", "warn")}
-        assert not any(c.id.startswith("first-release:") for c in decision.checks)
+        assert [c.id for c in decision.checks if c.id.startswith("first-release:")] == [
+            "first-release:chance"
+        ]
         assert contradictions(decision) == ()
+
+    @pytest.mark.parametrize(
+        ("metric", "threshold"),
+        [
+            ("roc_auc", at_least("recall", 0.5)),
+            ("recall", at_least("recall", 0.5)),
+            ("f1", at_least("f1", 0.2)),
+            ("log_loss", at_most("brier", 0.3)),
+            ("accuracy", at_least("accuracy", 0.4)),
+        ],
+    )
+    def test_a_threshold_that_a_constant_answer_meets_does_not_stand_in_for_chance(
+        self, metric: str, threshold: ThresholdRule
+    ) -> None:
+        rules = gate_rules(margin(metric, "no_worse_than", 0.02), thresholds=(threshold,))
+        constant = scored(
+            np.full(TRUTH.size, 0.6 if threshold.metric in {"recall", "f1"} else float(TRUTH.mean()))
+        )
+        decision = judged(rules, gate_table(TRUTH), constant, None)
+        assert check(decision, f"threshold:{threshold.metric}").status == "pass"
+        assert decision.verdict != "pass"
 
     def test_a_threshold_still_decides(self) -> None:
         rules = replace(self.RULES, thresholds=(at_least("precision", 0.99),))

@@ -1,6 +1,6 @@
 """A team, its rules, and desks on which real signed statements are laid down one after another."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -18,7 +18,7 @@ from signoff.record.digest import Digest
 from signoff.record.model_version import ModelVersionRecord
 from signoff.release.approval import Binding, approval_statement
 from signoff.release.history import History, read_history
-from signoff.release.model import Signed
+from signoff.release.model import Reason, Signed
 from signoff.release.people import People
 from signoff.release.promotion import (
     Candidate,
@@ -31,6 +31,7 @@ from signoff.release.promotion import (
 )
 from signoff.release.proposal import proposal_statement
 from signoff.release.waivers import Waivers, waivers_for
+from signoff.rollout.recorded import decide_recorded
 from signoff.standard.load import load_standard
 from signoff.standard.model import ApprovalRule, EnvironmentRules, Transition, UseCaseRules
 
@@ -335,6 +336,7 @@ class Desk:
         environment: str = "prod",
         actor: Key = CLEO,
         candidate: Candidate | None = None,
+        today: str = "2026-11-23",
     ) -> Promotion:
         return decide_promotion(
             self.rules,
@@ -345,6 +347,8 @@ class Desk:
             people=PEOPLE,
             waivers=self.waivers(model),
             baseline_environment="prod",
+            today=today,
+            decide_again=decide_recorded,
         )
 
     def release(
@@ -370,7 +374,12 @@ class Desk:
         return self.say(name, statement, CLEO)
 
     def decide_rollback(
-        self, *, environment: str = "prod", actor: Key = CLEO, reason: str = "complaints"
+        self,
+        *,
+        environment: str = "prod",
+        actor: Key = CLEO,
+        reason: str = "complaints",
+        changed: Mapping[Digest, Sequence[Reason]] | None = None,
     ) -> Rollback:
         return decide_rollback(
             environment,
@@ -379,6 +388,7 @@ class Desk:
             history=self.history,
             people=PEOPLE,
             reason=reason,
+            changed=changed,
         )
 
     def roll_back(self, *, environment: str = "prod", key: Key = CLEO, name: str = "rollback") -> Digest:

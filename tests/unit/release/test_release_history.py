@@ -30,6 +30,7 @@ from release_samples import (
 from signoff.errors import EvidenceError
 from signoff.evidence.dsse import sign_statement
 from signoff.release.history import decision_of, read_history
+from signoff.release.model import Reason
 from signoff.release.promotion import decide_completion, last_good, rollback_statement
 
 
@@ -260,6 +261,26 @@ def test_two_steps_back_skip_what_was_left() -> None:
         assert target.number("version") == expected
         desk.roll_back()
     assert codes(desk) == ["no-last-good"]
+
+
+CHANGED = Reason(code="model-bytes-changed", message="the files of churn/2 changed")
+
+
+def test_a_rollback_passes_over_a_release_whose_files_changed() -> None:
+    desk = next_version(two_versions(), 3, baseline="model 2")
+    decided = desk.decide_rollback(changed={desk.signed("release 2").id: (CHANGED,)})
+    assert decided.decision.allowed
+    assert decided.target is not None
+    assert decided.target.number("version") == 1
+    assert decided.decision.remarks == ("passed over (model-bytes-changed): the files of churn/2 changed",)
+
+
+def test_with_nothing_whole_to_return_to_a_rollback_is_refused() -> None:
+    desk = two_versions()
+    decided = desk.decide_rollback(changed={desk.signed("release").id: (CHANGED,)})
+    (reason,) = decided.decision.reasons
+    assert (reason.code, decided.target) == ("model-bytes-changed", None)
+    assert "no other earlier release in prod" in reason.message
 
 
 def test_what_a_rollback_left_is_no_place_to_return_to_later() -> None:

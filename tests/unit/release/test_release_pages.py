@@ -35,9 +35,11 @@ from signoff.release.text import cell, printable
 FORGED = "fine\n  verified  model\r\x1b[2K\x1b[31mred\u2028next\u202egnp"
 
 
-def status(desk: Desk, aliases: Mapping[str, int | None] | None = None) -> UseCaseStatus:
+def status(
+    desk: Desk, aliases: Mapping[str, int | None] | None = None, *, today: str = "2026-11-23"
+) -> UseCaseStatus:
     shown = {"prod": 1} if aliases is None else aliases
-    return overview(desk.rules, history=desk.history, aliases=shown, people=PEOPLE)
+    return overview(desk.rules, history=desk.history, aliases=shown, people=PEOPLE, today=today)
 
 
 def prod(desk: Desk, aliases: Mapping[str, int | None] | None = None) -> EnvironmentStatus:
@@ -148,6 +150,20 @@ def test_what_waits_for_whom_as_a_version_goes_its_way() -> None:
     ready = approved_desk()
     assert waiting(ready) == (f"churn/1 is approved for prod and waits for a promotion ({owners})",)
     assert waiting(released_desk()) == ()
+
+
+def test_a_release_that_is_due_waits_for_its_re_evaluation() -> None:
+    desk = released_desk()
+    desk.rules = with_environment(replace(needs(("reviewer", 1)), reevaluate_days=90))
+    assert status(desk, today="2027-02-21").waiting == ()
+    (told,) = status(desk, today="2027-02-22").waiting
+    assert told == (
+        "churn/1 in prod waits for its re-evaluation: last evaluated 91 days ago, every 90 days is asked"
+        " (signoff gate run of model 1)"
+    )
+    desk.gate(name="again")
+    again = desk.retold("again", saying(at="2027-02-20T10:00:00Z"))
+    assert status(again, today="2027-02-22").waiting == ()
 
 
 @pytest.mark.parametrize("keys", [(), (STRANGER,)])

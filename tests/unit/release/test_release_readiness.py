@@ -1,5 +1,6 @@
 """What a release needs around it: a monitor, a load test, a canary."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -22,9 +23,10 @@ from release_samples import (
 )
 
 from signoff.record.digest import Json
-from signoff.release.canary import canary_of, canary_statement, rollout_statement
+from signoff.release.canary import canary_of, canary_statement, rollout_statement, step_signer_fault
 from signoff.release.load_test import load_test_statement
 from signoff.release.promotion import Promotion, release_statement
+from signoff.rollout.recorded import decide_recorded
 from signoff.standard.deployment import CanaryRules, CanaryStep, LoadRules, MonitorRules, ServingRules
 
 LOAD = LoadRules(connections=8, seconds=5, latency_p95_ms=90.0, requests_per_s=40.0)
@@ -71,8 +73,41 @@ def test_an_environment_that_asks_for_a_monitor_needs_one() -> None:
     assert desk.decide().decision.allowed
 
 
+def test_a_schedule_alone_watches_nothing() -> None:
+    asking = {**RULES.environments, "prod": replace(PROD, monitoring=True)}
+    schedule = replace(MONITOR, name="age", kind="schedule", table=None, at_most=36500.0)
+    for monitors, expected in (((schedule,), ["monitoring-missing"]), ((schedule, MONITOR), [])):
+        desk = Desk(rules=replace(RULES, environments=asking, monitors=monitors))
+        desk.gate()
+        desk.propose()
+        desk.approve()
+        assert codes(desk.decide()) == expected
+
+
+@pytest.mark.parametrize(("today", "expected"), [("2027-02-21", []), ("2027-02-22", ["evaluation-stale"])])
+def test_what_was_judged_too_long_ago_is_not_released(today: str, expected: list[str]) -> None:
+    asking = replace(PROD, reevaluate_days=90)
+    promotion = approved_desk(asking).decide(today=today)
+    assert codes(promotion) == expected
+    assert approved_desk().decide(today=today).decision.allowed
+    told = [(reason.message, reason.fix) for reason in promotion.decision.reasons]
+    assert told == [
+        (
+            "the gate judged churn/1 on 2026-11-23, 91 days ago; prod takes evaluations of at most 90 days",
+            "signoff gate run of model 1, then propose and approve it again",
+        )
+        for _ in expected
+    ]
+
+
 def measured(
-    desk: Desk, *, passed: bool = True, model: str = "model 1", load: LoadRules = LOAD, key: Key = CLEO
+    desk: Desk,
+    *,
+    passed: bool = True,
+    model: str = "model 1",
+    load: LoadRules = LOAD,
+    key: Key = CLEO,
+    host: str | None = None,
 ) -> Desk:
     statement = load_test_statement(
         desk.rules,
@@ -82,6 +117,7 @@ def measured(
         passed=passed,
         figures={"p95_ms": 120.0},
         messages=("p95 120 ms; wanted at most 90 ms",),
+        host=host,
         actor=key.email,
         at=desk.at,
     )
@@ -89,7 +125,7 @@ def measured(
     return desk
 
 
-def endpoint(serving: ServingRules = ENDPOINT) -> Desk:
+def endpoint(serving: ServingRules = ENDPOINT, *, by: Key = ANA) -> Desk:
     """An approved version behind an endpoint, in an environment that asks for a load test."""
     asking = {**RULES.environments, "prod": replace(PROD, load_test=True)}
     desk = Desk(rules=replace(RULES, environments=asking, serving=serving))
@@ -111,6 +147,9 @@ def endpoint(serving: ServingRules = ENDPOINT) -> Desk:
         (measured(endpoint(), model="other bytes"), ["load-test-missing"]),
         (measured(endpoint(), load=replace(LOAD, connections=1)), ["load-test-missing"]),
         (measured(endpoint(), key=STRANGER), ["load-test-missing"]),
+        (measured(endpoint(), key=BEN), ["load-test-missing"]),
+        (measured(endpoint(by=CLEO)), ["load-test-missing"]),
+        (measured(endpoint(), host="127.0.0.1:5001"), ["load-test-missing"]),
     ],
 )
 def test_an_endpoint_bears_its_load_before_it_is_released(desk: Desk, expected: list[str]) -> None:
@@ -159,23 +198,35 @@ def tried(desk: Desk, *, plan: CanaryRules = PLAN) -> Desk:
     return desk
 
 
-def stepped(desk: Desk, *verdicts: Literal["advance", "complete", "abort"], key: Key | None = CLEO) -> Desk:
-    """Rollout statements with these verdicts, one after another."""
-    counts: Json = {
-        "weight": 0.1,
-        "canary": {"requests": 50, "errors": 0},
+def counted(requests: int, errors: int, *, weight: float = 0.1) -> Json:
+    return {
+        "weight": weight,
+        "canary": {"requests": requests, "errors": errors},
         "stable": {"requests": 450, "errors": 0},
+        "seconds": 9.0,
     }
+
+
+GOOD = (counted(50, 0), counted(100, 0, weight=0.5))
+
+
+def stepped(
+    desk: Desk,
+    *verdicts: Literal["advance", "complete", "abort"],
+    key: Key | None = CLEO,
+    counts: Sequence[Json] = GOOD,
+) -> Desk:
+    """Rollout statements with these verdicts, one after another, each with the counts up to its step."""
     for verdict in verdicts:
-        canary = canary_of(desk.history, "prod", people=PEOPLE)
+        canary = canary_of(desk.history, "prod", people=PEOPLE, decide_again=decide_recorded)
         assert canary is not None
         statement = rollout_statement(
             canary,
             use_case="churn",
             environment="prod",
             verdict=verdict,
-            message="50 requests, 0 errors",
-            steps=[counts],
+            message="as counted",
+            steps=counts[: canary.step + 1],
             evalues={},
             actor="" if key is None else key.email,
             log=desk.head,
@@ -206,6 +257,62 @@ def test_a_version_takes_over_after_every_step_of_the_standards_canary(
     desk: Desk, expected: list[str]
 ) -> None:
     assert codes(desk.decide(2, "model 2")) == expected
+
+
+HUGE = 10**400
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        (counted(0, 0), counted(0, 0, weight=0.5)),
+        (counted(50, 50), counted(100, 100, weight=0.5)),
+        (counted(49, 0), counted(100, 0, weight=0.5)),
+        (counted(50, 0), counted(99, 0, weight=0.5)),
+        (counted(50, 0, weight=0.5), counted(100, 0, weight=0.5)),
+        (counted(10**15, 0), counted(100, 0, weight=0.5)),
+        (counted(HUGE, 0), counted(HUGE, 0, weight=0.5)),
+        (counted(-50, -50), counted(100, 0, weight=0.5)),
+        (),
+    ],
+    ids=["none", "all failed", "short of 1", "short of 2", "other weight", "huge", "overflow", "below 0", "no steps"],
+)
+def test_a_step_counts_only_when_its_counts_lead_to_its_verdict(counts: Sequence[Json]) -> None:
+    desk = stepped(tried(second_version()), "advance", "complete", counts=counts)
+    assert codes(desk.decide(2, "model 2")) == ["canary-incomplete"]
+
+
+def test_counts_of_an_earlier_step_cannot_be_told_anew() -> None:
+    desk = stepped(tried(second_version()), "advance")
+    stepped(desk, "complete", counts=(counted(10**9, 0), GOOD[1]))
+    assert codes(desk.decide(2, "model 2")) == ["canary-incomplete"]
+    assert stepped(desk, "complete").decide(2, "model 2").decision.allowed
+
+
+@pytest.mark.parametrize("key", [ANA, BEN], ids=["an author", "a reviewer"])
+def test_a_step_counts_only_when_a_promoter_who_is_no_author_signed_it(key: Key) -> None:
+    desk = stepped(tried(second_version()), "advance", "complete", key=key)
+    assert codes(desk.decide(2, "model 2")) == ["canary-incomplete"]
+    canary = canary_of(desk.history, "prod", people=PEOPLE, decide_again=decide_recorded)
+    assert canary is not None
+    assert canary.step == 0
+    assert "may not promote" in step_signer_fault(desk.history, canary.statement, PEOPLE, key.email)
+
+
+def test_a_promoter_who_is_an_author_completes_no_canary_of_their_own() -> None:
+    desk = stepped(tried(second_version(by=CLEO)), "advance", "complete")
+    assert "canary-incomplete" in codes(desk.decide(2, "model 2"))
+    canary = canary_of(desk.history, "prod", people=PEOPLE)
+    assert canary is not None
+    told = step_signer_fault(desk.history, canary.statement, PEOPLE, CLEO.email)
+    assert told == f"{CLEO.email} is an author of version 2"
+
+
+def test_without_a_way_to_decide_again_no_step_counts() -> None:
+    desk = stepped(tried(second_version()), "advance", "complete")
+    canary = canary_of(desk.history, "prod", people=PEOPLE)
+    assert canary is not None
+    assert (canary.step, canary.complete) == (0, False)
 
 
 def test_the_first_release_has_nothing_to_be_tried_beside() -> None:

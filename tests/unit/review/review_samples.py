@@ -7,6 +7,7 @@ from typing import Literal
 from release_changes import digest
 from release_samples import BEN, PEOPLE, STANDARD, Desk, Key
 
+from signoff.evidence.ledger import Entry
 from signoff.evidence.statement import Statement, Subject
 from signoff.record.digest import Json
 from signoff.record.experiment import ExperimentRecord
@@ -94,6 +95,7 @@ def use_case(
     predictions: tuple[str, ...] = (),
     pointed: Mapping[str, int | str | None] | None = None,
     inference_log: bool = False,
+    watch_log: tuple[Entry, ...] = (),
 ) -> UseCaseSurvey:
     kept, registered = tuple(runs), tuple(versions)
     aliases = {alias: v.version for v in registered for alias in v.aliases}
@@ -110,6 +112,7 @@ def use_case(
         production=Production(environment="prod", trace=trace, failed=failed),
         predictions=predictions,
         inference_log=inference_log,
+        watch_log=watch_log,
     )
 
 

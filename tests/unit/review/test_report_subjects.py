@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from release_changes import digest
 from release_samples import (
     CLEO,
     FAILED,
@@ -14,15 +15,20 @@ from release_samples import (
     Desk,
     gate_decision,
     needs,
+    next_version,
     released_desk,
     two_versions,
     with_environment,
 )
 from review_samples import ASKED, LOADED, answer, item, reject, run, say, survey, use_case, version
 
+from signoff.evidence.ledger import Entry
+from signoff.evidence.statement import Statement, Subject
 from signoff.gate.model import CheckResult
-from signoff.record.digest import Json
+from signoff.record.days import day_number
+from signoff.record.digest import Digest, Json
 from signoff.record.run import RunRecord
+from signoff.review.checklist import Item
 from signoff.review.model import Link, LinkState, Trace
 from signoff.review.report import review
 from signoff.review.report_gate import criteria
@@ -32,7 +38,6 @@ from signoff.review.report_registry import registry
 from signoff.review.report_requirements import requirements
 from signoff.review.report_signs import signs
 from signoff.review.report_watch import watching
-from signoff.review.survey import day_number
 from signoff.standard.deployment import BatchRules, ServingRules
 from signoff.standard.load import load_standard
 from signoff.standard.model import UseCaseRules
@@ -311,11 +316,75 @@ def unwatched(*, monitoring: bool) -> UseCaseRules:
         (unwatched(monitoring=False), Desk(), "nothing to judge"),
         (unwatched(monitoring=False), released_desk(), "attention"),
         (unwatched(monitoring=True), released_desk(), "problem"),
-        (MONITORED, released_desk(), "good"),
+        (MONITORED, Desk(), "nothing to judge"),
+        (MONITORED, released_desk(), "attention"),
     ],
 )
 def test_what_is_released_is_watched(rules: UseCaseRules, desk: Desk, expected: str) -> None:
     assert answer(watching(survey(use_case(rules=rules, history=desk.history))), "watch:monitors") == expected
+
+
+def logged(desk: Desk, action: str, *, statement: Digest, **detail: Json) -> Entry:
+    return Entry(
+        at=desk.at,
+        actor=CLEO.email,
+        action=action,
+        outcome="allowed",
+        use_case="churn",
+        subject="churn@prod",
+        statement=str(statement),
+        reasons=(),
+        detail=detail,
+    )
+
+
+def watched(desk: Desk, *entries: Entry) -> Item:
+    one = use_case(rules=MONITORED, history=desk.history, watch_log=entries)
+    return item(watching(survey(one)), "watch:monitors")
+
+
+def test_a_monitor_that_measured_what_is_released_now_is_good() -> None:
+    desk = released_desk()
+    first = logged(desk, "measure", statement=desk.signed("release").id, monitor="columns")
+    assert watched(desk, first).answer == "good"
+    next_version(desk, 2, baseline="model 1")
+    found = watched(desk, first)
+    assert found.answer == "attention"
+    assert "what is released now was never measured by columns" in found.sentence
+    assert "signoff watch churn --once" in found.advice
+
+
+def test_a_firing_that_nobody_followed_up_is_a_problem_until_somebody_did() -> None:
+    desk = released_desk()
+    release = desk.signed("release").id
+    fired = Statement(
+        kind="trigger",
+        subjects=(Subject(name="model", digest=digest("model 1")), Subject(name="placed", digest=release)),
+        predicate={
+            "use_case": "churn",
+            "environment": "prod",
+            "version": 1,
+            "monitor": "columns",
+            "then": "review",
+            "message": "spend moved",
+            "at": desk.at,
+        },
+    )
+    desk.say("trigger", fired, CLEO)
+    measured = logged(desk, "measure", statement=release, monitor="columns")
+    found = watched(desk, measured)
+    assert found.answer == "problem"
+    assert "1 firing not followed up: review of columns since " in found.sentence
+    assert str(fired.id) in found.evidence
+    done = logged(desk, "act", statement=fired.id, progress="done")
+    assert watched(desk, measured, done).answer == "good"
+
+
+def test_a_schedule_alone_is_no_monitor_where_one_is_asked_for() -> None:
+    (drift,) = MONITORED.monitors
+    rules = replace(unwatched(monitoring=True), monitors=(replace(drift, kind="schedule", table=None),))
+    found = watching(survey(use_case(rules=rules, history=released_desk().history)))
+    assert answer(found, "watch:monitors") == "problem"
 
 
 def test_the_last_firing_of_a_monitor_is_told() -> None:

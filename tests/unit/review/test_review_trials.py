@@ -63,6 +63,7 @@ def test_the_newest_load_test_of_its_bytes_is_shown(*, passed: bool, word: str) 
             passed=kept,
             figures={},
             messages=(f"test {number}",),
+            host=None,
             actor="cleo@shop.example",
             at=desk.at,
         )

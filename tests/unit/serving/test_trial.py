@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from signoff.apps.serving.load import LoadSeen
-from signoff.apps.serving.trial import Moment, begin_trial, recorded_steps
+from signoff.apps.serving.trial import Moment, begin_trial
 from signoff.apps.verbs.load_test import judge
 from signoff.errors import EvidenceError
 from signoff.evidence.statement import Statement, Subject
@@ -13,6 +13,7 @@ from signoff.record.digest import Digest, Json
 from signoff.release.canary import Canary
 from signoff.release.model import Signed
 from signoff.rollout.model import Counts, StepCounts
+from signoff.rollout.recorded import recorded_steps
 from signoff.standard.deployment import CanaryRules, CanaryStep, LoadRules
 
 PLAN = CanaryRules(
@@ -102,7 +103,7 @@ def test_a_complete_canary_is_judged_on() -> None:
 )
 def test_counts_that_cannot_be_read_stop_the_trial(counts: Json) -> None:
     with pytest.raises(EvidenceError, match="no counts that can be read"):
-        recorded_steps(signed({"counts": counts}))
+        recorded_steps(counts, named="1f0c")
 
 
 def test_counts_of_other_steps_than_the_ledger_tells_stop_the_trial() -> None:

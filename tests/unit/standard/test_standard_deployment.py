@@ -80,6 +80,10 @@ def test_monitors_arrive_in_order_with_what_was_left_out() -> None:
         ),
         ({"monitors": {"m": {**LATE, "metric": "log_loss"}}, "retrain": "x"}, "of log_loss, less is better"),
         ({"environments": {"prod": {"server": "http://prod"}}}, "comes after no other environment"),
+        (
+            {"environments": {"prod": {"server": "http://prod", "after": "dev"}}},
+            "has a server of its own and comes straight after dev",
+        ),
     ],
     ids=lambda value: str(value)[:50],
 )
@@ -97,7 +101,11 @@ def _without(use_case: Mapping[str, object]) -> dict[str, object]:
 
 @pytest.mark.parametrize(
     "environment",
-    [{"server": "http://prod", "after": "test"}, {"server": "http://prod", "direct": "allowed"}],
+    [
+        {"server": "http://prod", "after": "test"},
+        {"server": "http://prod", "direct": "allowed"},
+        {"server": "http://prod", "after": "dev", "direct": "allowed"},
+    ],
 )
 def test_a_server_of_its_own_needs_a_path_or_a_word(environment: Mapping[str, str]) -> None:
     prod = load(environments={"prod": environment}).use_cases["churn"].environments["prod"]
@@ -137,10 +145,12 @@ def test_a_team_asks_for_no_less_than_its_profile(
 
 
 def test_each_environment_says_who_asks_for_what() -> None:
-    standard = load({"profile": "mid"}, environments={"prod": {"approvals": {"reviewer": 3}}})
+    standard = load(
+        {"profile": "mid"}, environments={"prod": {"approvals": {"reviewer": 3, "platform-owner": 1}}}
+    )
     shown = render_resolved(standard, None, "text")
     prod = next(line for line in shown.splitlines() if line.strip().startswith("prod "))
-    assert "3 x reviewer (signoff.yaml:" in prod
+    assert "3 x reviewer, 1 x platform-owner (signoff.yaml:" in prod
     assert "a monitor (profile mid)" in prod
 
 

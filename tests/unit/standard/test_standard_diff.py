@@ -200,11 +200,11 @@ OF_A_USE_CASE: list[tuple[Part, Part, list[str]]] = [
         ["tighter: prod needs 2 x reviewer instead of 1"],
     ),
     (
-        {},
-        {"environments": {"prod": {"approvals": {"platform-owner": 1}}}},
+        {"environments": {"prod": {"approvals": {"reviewer": 2}}}},
+        {"environments": {"prod": {"approvals": {"reviewer": 1, "platform-owner": 1}}}},
         [
+            "looser: prod needs 1 x reviewer instead of 2",
             "tighter: prod needs 1 x platform-owner instead of 0",
-            "looser: prod needs 0 x reviewer instead of 1",
         ],
     ),
     (
@@ -233,6 +233,24 @@ OF_A_USE_CASE: list[tuple[Part, Part, list[str]]] = [
         {},
         {"environments": {"prod": {"after": "test"}}},
         ["tighter: a version must have been released in test before prod"],
+    ),
+    (
+        {"environments": {"prod": {"after": "test"}}},
+        {"environments": {"prod": {"after": "dev"}}},
+        ["looser: a version must have been released in dev before prod, instead of test"],
+    ),
+    (
+        {"environments": {"prod": {"after": "test"}, "staging": {"after": "test"}}},
+        {"environments": {"prod": {"after": "staging"}, "staging": {"after": "test"}}},
+        ["tighter: a version must have been released in staging before prod, instead of test"],
+    ),
+    (
+        {"environments": {"prod": {"after": "test"}}},
+        {"environments": {"prod": {"after": "staging"}, "staging": {}}},
+        [
+            "changed: environment staging is new: alias @staging; no approval",
+            "changed: a version must have been released in staging before prod, instead of test",
+        ],
     ),
     ({}, {"environments": {"prod": {"alias": "live"}}}, ["changed: prod is alias @live instead of @prod"]),
     (

@@ -10,6 +10,7 @@ PRIMARY = {"metric": "roc_auc", "no_worse_than": 0.01}
 EVALUATE = {"data": "d", "label": "y"}
 SLICE = {"by": "band", "metric": "recall", "no_worse_than": 0.05}
 REGRESSION = {"type": "regression", "primary": {"metric": "mae", "no_worse_than": 1}}
+READ_ERRORS = "errors were read, not only counted"
 RANKING = {"type": "ranking", "primary": {"metric": "ndcg", "no_worse_than": 0.01}}
 
 
@@ -39,7 +40,7 @@ RANKING = {"type": "ranking", "primary": {"metric": "ndcg", "no_worse_than": 0.0
         ({"environments": {"stage": {"alias": "V12"}}}, "environments.stage.alias", "cannot serve as alias", "taken"),
         ({"environments": {"stage": {"alias": "prod"}}}, "environments.stage.alias", "share the alias `prod`", "own"),
         ({"environments": {"prod": {"approvals": {}}}}, "environments.prod.approvals",
-         "0 approvals; prod needs at least 1", "profile small"),
+         "0 x reviewer; prod needs at least 1", "profile small"),
         ({"require": {"params": [{"accepts": ["x"]}]}}, "require.params[0]", "`name` is missing", None),
         ({"require": {"model": ["signatur"]}}, "require.model[0]", "no property `signatur`", "`signature`"),
         ({"model_types": {"regression": {"like": "classification"}}}, "model_types.regression",
@@ -134,22 +135,55 @@ def _expect(faults: list[Fault], path: str, message: str, hint: str | None) -> N
         ),
         (
             "mid",
-            {"prod": {"approvals": {"reviewer": 1}}},
+            {"prod": {"approvals": {"reviewer": 2}}},
             "prod.approvals",
-            "1 approvals; prod needs at least 2",
+            "0 x platform-owner; prod needs at least 1",
+        ),
+        (
+            "enterprise",
+            {"prod": {"approvals": {"reviewer": 1, "platform-owner": 2}}},
+            "prod.approvals",
+            "1 x reviewer; prod needs at least 2",
         ),
         ("mid", {"prod": {"rollback_plan": False}}, "prod.rollback_plan", "prod needs a rollback plan"),
-        ("mid", {"prod": {"checklist": []}}, "prod.checklist", "prod needs a checklist"),
-        ("enterprise", {"test": {"approvals": {}}}, "test.approvals", "0 approvals; test needs at least 1"),
+        ("mid", {"prod": {"after": "dev"}}, "prod.after", "must lead through test; it leads through dev"),
+        ("mid", {"prod": {"checklist": []}}, "prod.checklist", f"must tick: {READ_ERRORS}"),
+        ("mid", {"prod": {"checklist": ["ok"]}}, "prod.checklist", f"must tick: {READ_ERRORS}"),
+        (
+            "enterprise",
+            {"test": {"checklist": [READ_ERRORS]}},
+            "test.checklist",
+            "must tick: evaluation data",
+        ),
+        ("enterprise", {"test": {"approvals": {}}}, "test.approvals", "0 x reviewer; test needs at least 1"),
+        ("mid", {"live": {"after": "test"}}, "live", "nobody has to approve a release in live"),
+        ("mid", {"dev": {"after": "prod"}}, "dev", "nobody has to approve a release in dev"),
+        ("mid", {"live": {"approvals": {}}}, "live.approvals", "nobody has to approve a release in live"),
     ],
 )
 def test_no_environment_asks_for_less_than_its_profile(
     profile: str, layer: dict[str, object], key: str, message: str
 ) -> None:
     whole = faults_of({"profile": profile, "environments": layer})
-    assert [(f.path, message in f.message) for f in whole] == [(f"environments.{key}", True)]
+    assert {fault.path for fault in whole} == {f"environments.{key}"}
+    assert any(message in fault.message for fault in whole)
     one = faults_of({"profile": profile}, environments=layer)
-    assert [f.path for f in one] == [f"use_cases.churn.environments.{key}"]
+    assert {fault.path for fault in one} == {f"use_cases.churn.environments.{key}"}
+
+
+def test_an_environment_ahead_of_production_is_no_way_around_test() -> None:
+    live = {"after": "dev", "approvals": {"reviewer": 1}}
+    (fault,) = faults_of({"profile": "mid", "environments": {"live": live, "prod": {"after": "live"}}})
+    assert fault.path == "environments.prod.after"
+    assert "must lead through test; it leads through live, dev" in fault.message
+
+
+@pytest.mark.parametrize("profile", ["mid", "enterprise"])
+@pytest.mark.parametrize("key", ["reproducible", "documented_data"])
+def test_what_a_profile_promises_of_every_candidate_cannot_be_switched_off(profile: str, key: str) -> None:
+    (fault,) = faults_of({"profile": profile}, gate={key: False})
+    assert (fault.path, "a candidate needs" in fault.message) == (f"use_cases.churn.gate.{key}", True)
+    assert load({"profile": profile}, gate={key: True}).profile == profile
 
 
 def test_environments_that_wait_for_each_other_are_a_fault() -> None:

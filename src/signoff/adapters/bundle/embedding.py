@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from signoff.adapters.bundle.onnx_file import require_own_weights
 from signoff.errors import ModelError
 from signoff.record.bundle import OnnxSettings
 from signoff.record.digest import Digest
@@ -29,6 +30,13 @@ class Embedder:
     """
 
     def __init__(self, *, model: bytes, tokenizer: bytes, settings: OnnxSettings) -> None:
+        """Load the model.
+
+        Raises:
+            ModelError: the bytes are none that load, the model takes weights from other files or asks for
+                unknown inputs, or a library is not installed.
+        """
+        require_own_weights(model)
         try:
             import onnxruntime
             from tokenizers import Tokenizer
@@ -40,6 +48,8 @@ class Embedder:
         options.log_severity_level = 4
         # Threads that spin while they wait take the cores from whoever else works.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # The other format that the library knows has weights elsewhere too, and was not looked at.
+        options.add_session_config_entry("session.load_model_format", "ONNX")
         try:
             self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
             self._tokenizer = Tokenizer.from_buffer(tokenizer)

@@ -3,10 +3,14 @@
 import json
 import math
 import os
-import time
+import re
+import socket
+import ssl
+import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
 from signoff.errors import ModelError
@@ -15,6 +19,9 @@ from signoff.record.bundle import OpenAISettings
 _MOST_BYTES = 2_000_000
 _BYTES_PER_TOKEN = 4
 """A rough count where the endpoint gives none: English text has about four bytes to a token."""
+_MOST_TOKENS = 10_000_000
+"""Of one request; an endpoint that counts more than any model reads is not believed."""
+_KEY = re.compile(r"[!-~]+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,19 +41,28 @@ class Generated:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Endpoint:
-    """Where requests go."""
+    """Where requests go.
+
+    Attributes:
+        secure: whether over TLS.
+        host: name or number.
+        port: None for the usual one.
+        path: up to /v1.
+        key: sent with each request; "" for none.
+    """
 
     secure: bool
     host: str
     port: int | None
     path: str
+    key: str = field(default="", repr=False)
 
 
 def endpoint_of(settings: OpenAISettings) -> Endpoint:
     """The endpoint that the environment names.
 
     Raises:
-        ModelError: it names none, or what it names is no address.
+        ModelError: it names none, what it names is no address, or the key cannot be sent.
     """
     named = os.environ.get(settings.base_url_env, "")
     try:
@@ -60,7 +76,25 @@ def endpoint_of(settings: OpenAISettings) -> Endpoint:
             where="generator",
             hint=f"set it to the address up to /v1, such as {settings.base_url_env}=http://localhost:8080/v1",
         )
-    return Endpoint(secure=parts.scheme == "https", host=parts.hostname, port=port, path=parts.path)
+    return Endpoint(
+        secure=parts.scheme == "https",
+        host=parts.hostname,
+        port=port,
+        path=parts.path,
+        key=_key(settings.key_env),
+    )
+
+
+def _key(variable: str) -> str:
+    """The key without the blanks and line ends around it, as a file of secrets often has them."""
+    key = os.environ.get(variable, "").strip()
+    if key and not _KEY.fullmatch(key):
+        raise ModelError(
+            f"{variable} holds no key: it has a space, or a character that is not printable ASCII",
+            where="generator",
+            hint="set it to the key alone, on one line and without quotation marks",
+        )
+    return key
 
 
 def generate(prompt: str, settings: OpenAISettings, address: Endpoint) -> Generated:
@@ -84,58 +118,117 @@ def generate(prompt: str, settings: OpenAISettings, address: Endpoint) -> Genera
         }
     ).encode()
     sent = _price(math.ceil(len(prompt.encode()) / _BYTES_PER_TOKEN), settings)
-    connection = _connection(address, settings.timeout_s)
-    deadline = time.monotonic() + settings.timeout_s
-    try:
-        try:
-            connection.connect()
-        except (OSError, HTTPException) as error:
-            return Generated(text=None, cost=0.0, problem=f"not reached: {type(error).__name__}")
-        try:
-            path = f"{address.path.rstrip('/')}/chat/completions"
-            connection.request("POST", path, body=body, headers=_headers(settings))
-            status, data = _read(connection, deadline)
-        except (OSError, HTTPException) as error:
-            # It may have been worked on, and be charged for, although no answer came.
-            return Generated(text=None, cost=sent, problem=f"no answer: {type(error).__name__}")
-    finally:
-        connection.close()
-    if status != 200:
+    exchange = _Exchange(address, body, settings.timeout_s)
+    exchange.wait()
+    if exchange.problem:
+        # What was sent may have been worked on, and be charged for, although no answer came.
+        return Generated(text=None, cost=sent if exchange.sent else 0.0, problem=exchange.problem)
+    if exchange.status != 200:
         # Redirects included: the key and the passages go where the environment says, and nowhere else.
-        return Generated(text=None, cost=sent, problem=f"HTTP status {status}")
-    return _answer(data, sent, settings)
+        return Generated(text=None, cost=sent, problem=f"HTTP status {exchange.status}")
+    return _answer(exchange.data, sent, settings)
 
 
-def _connection(address: Endpoint, timeout: float) -> HTTPConnection:
-    kind = HTTPSConnection if address.secure else HTTPConnection
-    return kind(address.host, address.port, timeout=timeout)
+class _Exchange:
+    """One request and its response, in a thread of its own, which is left when the time is over.
+
+    A socket's own time-out starts anew with each byte, each address of a host and each step of TLS, so whoever
+    sends a byte now and then would hold the caller for ever. Here the caller waits once, then cuts the line.
+
+    Attributes:
+        sent: whether the request may have gone out.
+        status: of the response.
+        data: its body.
+        problem: why there is no response, without a word of the HTTP library's, which may quote the headers.
+    """
+
+    def __init__(self, address: Endpoint, body: bytes, timeout: float) -> None:
+        self.sent = False
+        self.status = 0
+        self.data = b""
+        self.problem = ""
+        self._address = address
+        self._body = body
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._over = False
+        self._line: socket.socket | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True, name="signoff-generator")
+
+    def wait(self) -> None:
+        """Ask, and come back with a response or a problem before the time is over."""
+        self._thread.start()
+        self._thread.join(self._timeout)
+        with self._lock:
+            if self._thread.is_alive() and not self._over:
+                self.problem = f"no answer within {self._timeout:g} s"
+            self._over = True
+            self._cut()
+
+    def _run(self) -> None:
+        try:
+            status, data = self._response()
+            problem = ""
+        except Exception as error:  # noqa: BLE001 - an endpoint may break the library in ways it does not name
+            status, data = 0, b""
+            problem = f"{'no answer' if self.sent else 'not reached'}: {type(error).__name__}"
+        with self._lock:
+            if not self._over:
+                self.status, self.data, self.problem = status, data, problem
+            self._over = True
+            self._cut()
+
+    def _response(self) -> tuple[int, bytes]:
+        address = self._address
+        kind = HTTPSConnection if address.secure else HTTPConnection
+        with closing(kind(address.host, address.port, timeout=self._timeout)) as connection:
+            connection.sock = self._connected(connection.port)
+            with self._lock:
+                self._require_time()
+                self.sent = True
+            path = f"{address.path.rstrip('/')}/chat/completions"
+            connection.request("POST", path, body=self._body, headers=_headers(address.key))
+            with closing(connection.getresponse()) as response:
+                data = bytearray()
+                while chunk := response.read1(65_536):
+                    data += chunk
+                    if len(data) > _MOST_BYTES:
+                        raise HTTPException
+                return response.status, bytes(data)
+
+    def _connected(self, port: int) -> socket.socket:
+        line = socket.create_connection((self._address.host, port), timeout=self._timeout)
+        try:
+            with self._lock:
+                self._require_time()
+                # A second handle of the same connection: whatever the libraries make of theirs, this one cuts it.
+                self._line = line.dup()
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if not self._address.secure:
+                return line
+            context = ssl.create_default_context()
+            context.set_alpn_protocols(["http/1.1"])
+            return context.wrap_socket(line, server_hostname=self._address.host)
+        except BaseException:
+            line.close()
+            raise
+
+    def _require_time(self) -> None:
+        if self._over:
+            raise TimeoutError
+
+    def _cut(self) -> None:
+        """End the connection for whoever still reads or writes; call it with the lock."""
+        if self._line is not None:
+            with suppress(OSError):
+                self._line.shutdown(socket.SHUT_RDWR)
+            self._line.close()
+            self._line = None
 
 
-def _headers(settings: OpenAISettings) -> Mapping[str, str]:
+def _headers(key: str) -> Mapping[str, str]:
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
-    key = os.environ.get(settings.key_env, "")
     return {**headers, "Authorization": f"Bearer {key}"} if key else headers
-
-
-def _read(connection: HTTPConnection, deadline: float) -> tuple[int, bytes]:
-    """Status and body, all of it before the deadline: a socket's own time-out starts anew with each byte."""
-    _hurry(connection, deadline)
-    response: HTTPResponse = connection.getresponse()
-    data = bytearray()
-    while chunk := response.read1(65_536):
-        data += chunk
-        if len(data) > _MOST_BYTES:
-            raise HTTPException("too long")
-        _hurry(connection, deadline)
-    return response.status, bytes(data)
-
-
-def _hurry(connection: HTTPConnection, deadline: float) -> None:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    if connection.sock is not None:
-        connection.sock.settimeout(left)
 
 
 def _answer(data: bytes, sent: float, settings: OpenAISettings) -> Generated:
@@ -145,16 +238,20 @@ def _answer(data: bytes, sent: float, settings: OpenAISettings) -> Generated:
     except (ValueError, RecursionError, KeyError, IndexError, TypeError):
         return Generated(text=None, cost=sent, problem="not an answer of the chat completions API")
     usage = said.get("usage")
-    tokens = usage.get("total_tokens") if isinstance(usage, dict) else None
+    counted = usage.get("total_tokens") if isinstance(usage, dict) else None
+    if counted is not None and not (type(counted) is int and 0 <= counted <= _MOST_TOKENS):
+        return Generated(text=None, cost=sent, problem="a count of tokens that cannot be")
+    known = None if counted is None else _price(counted, settings)
     if not isinstance(text, str) or not text.strip():
-        return Generated(text=None, cost=_counted(tokens, sent, settings), problem="an empty answer")
-    received = _price(math.ceil(len(text.encode(errors="replace")) / _BYTES_PER_TOKEN), settings)
-    return Generated(text=text.strip(), cost=_counted(tokens, sent + received, settings))
-
-
-def _counted(tokens: object, otherwise: float, settings: OpenAISettings) -> float:
-    good = isinstance(tokens, int) and not isinstance(tokens, bool) and tokens >= 0
-    return _price(tokens, settings) if good and isinstance(tokens, int) else otherwise
+        return Generated(text=None, cost=sent if known is None else known, problem="an empty answer")
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        return Generated(
+            text=None, cost=sent if known is None else known, problem="an answer that is not Unicode text"
+        )
+    received = _price(math.ceil(size / _BYTES_PER_TOKEN), settings)
+    return Generated(text=text.strip(), cost=sent + received if known is None else known)
 
 
 def _price(tokens: int, settings: OpenAISettings) -> float:

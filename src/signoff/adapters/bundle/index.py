@@ -21,6 +21,8 @@ FLAT_FILE = "index.faiss"
 WORDS_FOLDER = "bm25"
 _FLAT_MARKS = (b"IxFI", b"IxF2")
 """The first bytes of a flat index by inner product, and of one by distance; faiss reads no other kind for us."""
+_LENGTH_OFF = 1e-3
+"""How far a vector's length may be from 1: rounding to 32 bits leaves less than a thousandth of it."""
 _ARRAYS = {"data": "data.csc.index.npy", "indices": "indices.csc.index.npy", "indptr": "indptr.csc.index.npy"}
 _VOCABULARY = "vocab.index.json"
 
@@ -28,11 +30,17 @@ _VOCABULARY = "vocab.index.json"
 class FlatSearch:
     """Cosines of a query's vector with each passage's."""
 
-    def __init__(self, data: bytes, *, passages: int) -> None:
+    def __init__(self, data: bytes, *, passages: int, dimensions: int) -> None:
         """Read an index from bytes.
 
+        Args:
+            data: the file's bytes.
+            passages: how many vectors it must hold.
+            dimensions: of the embedder's vectors.
+
         Raises:
-            ModelError: it is no flat index by inner product over so many passages.
+            ModelError: it is no flat index by inner product over so many vectors of these dimensions and of
+                length 1: what it would give are no cosines of the passages.
         """
         faiss = _faiss()
         if data[:4] != _FLAT_MARKS[0]:
@@ -45,12 +53,20 @@ class FlatSearch:
             raise ModelError(
                 f"the index holds {self._index.ntotal} vectors for {passages} passages", where=FLAT_FILE
             )
+        if self._index.d != dimensions:
+            raise ModelError(
+                f"the embedder gives {dimensions} dimensions, the index has {self._index.d}", where=FLAT_FILE
+            )
+        # The header's own word on the metric is what faiss searches by, whatever its first bytes say.
+        if self._index.metric_type != faiss.METRIC_INNER_PRODUCT:
+            raise ModelError("the index does not compare by inner product", where=FLAT_FILE)
+        _require_unit(faiss.rev_swig_ptr(self._index.get_xb(), passages * dimensions), dimensions)
 
     def search(self, vector: Vectors, settings: RetrieverSettings) -> Hits:
         """The best passages for a vector of length 1.
 
         Raises:
-            ModelError: the vector has another length than the index's.
+            ModelError: the vector has other dimensions than the index.
         """
         if vector.shape != (self._index.d,):
             raise ModelError(
@@ -59,6 +75,19 @@ class FlatSearch:
         scores, places = self._index.search(vector[None, :], min(settings.k, self._index.ntotal))
         found = zip(places[0].tolist(), scores[0].tolist(), strict=True)
         return tuple((place, score) for place, score in found if place >= 0 and score >= settings.min_score)
+
+
+def _require_unit(values: NDArray[np.float32], dimensions: int) -> None:
+    vectors = values.reshape(-1, dimensions)
+    with np.errstate(over="ignore", invalid="ignore"):
+        lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+        good = np.abs(lengths - 1.0) <= _LENGTH_OFF  # false for what is not finite
+    if not good.all():
+        place = int(np.argmin(good))
+        raise ModelError(
+            f"the vector of passage {place} has length {lengths[place]:.4g}, not 1 within {_LENGTH_OFF}",
+            where=FLAT_FILE,
+        )
 
 
 def write_flat(vectors: Vectors) -> bytes:

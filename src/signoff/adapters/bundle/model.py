@@ -291,7 +291,11 @@ class _Dense:
             tokenizer=_bytes(folder / TOKENIZER_FILE),
             settings=entry.settings,
         )
-        self._index = FlatSearch(_bytes(components / "index" / FLAT_FILE), passages=len(passages))
+        self._index = FlatSearch(
+            _bytes(components / "index" / FLAT_FILE),
+            passages=len(passages),
+            dimensions=self._embedder.embed(passages.texts[0]).size,
+        )
         self._settings = bundle.components.retriever.settings
         self._known: dict[str, Vectors] = {}
         self.rarity = Rarity.of(words_of(text, "english") for text in passages.texts)

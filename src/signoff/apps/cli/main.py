@@ -2,20 +2,16 @@
 
 import importlib
 import os
-import re
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
 
 import click
 
-from signoff.addresses import password_of, without_secrets
+from signoff.addresses import masked
 from signoff.errors import SignoffError
 
 TRACEBACK_VARIABLE = "SIGNOFF_TRACEBACK"
-_SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "PGPASSWORD")
-_OF_A_SERVER = re.compile(r"SIGNOFF_[A-Z0-9_]+_(PASSWORD|TOKEN)\Z")
-"""Variables with the secrets of one environment's own server."""
 
 COMMANDS = {
     "init": ("signoff.apps.cli.init:init", "Write a standard, a roster and a schema to start from."),
@@ -103,9 +99,3 @@ def _unexpected(error: Exception, environ: Mapping[str, str]) -> str:
         f"error: Signoff did not expect this: {type(error).__name__}: {error}\n"
         f"  hint: set {TRACEBACK_VARIABLE}=1 and run it again to see where it comes from, and report it"
     )
-
-
-def masked(text: str, environ: Mapping[str, str]) -> str:
-    """Other programs' messages may quote an address: no password of it reaches a terminal or a log."""
-    known = [value for name, value in environ.items() if name in _SECRETS or _OF_A_SERVER.match(name)]
-    return without_secrets(text, (*known, password_of(environ.get("MLFLOW_TRACKING_URI", ""))))

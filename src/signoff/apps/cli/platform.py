@@ -75,7 +75,7 @@ def promote(
 def rollback(
     *, use_case: str, environment: str, reason: str, key: str | None, form: str, standard: str | None
 ) -> None:
-    """Return to the last good release; it needs that release's statement and nothing else.
+    """Return to the last good release; it needs that release's statement and whole files, and nothing else.
 
     While a canary runs it ends the canary, and the release stays; the next rollback returns from the release.
     """

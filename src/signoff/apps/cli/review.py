@@ -13,7 +13,7 @@ from signoff.review.checklist import ReviewReport
 @click.command()
 @click.option("--since", metavar="DATE", help="First day of the period; by default 92 days ago.")
 @format_option("text", "markdown", "html", "json")
-@click.option("--output", metavar="FILE", help="Write to a file instead of printing.")
+@click.option("--output", metavar="FILE", help="Write to a new file instead of printing.")
 @click.option(
     "--propose", is_flag=True, help="Write the gaps as a patch to the standard; nothing is applied."
 )
@@ -37,10 +37,15 @@ def review(
     report = answer(found)
     if propose:
         from signoff.apps.standard_file import read_text
+        from signoff.review.propose import only_comments
         from signoff.review.propose import propose as propose_changes
 
         text = read_text(workspace.folder / Path(workspace.standard.path).name)
-        _put(propose_changes(found, text), output)
+        patch = propose_changes(found, text)
+        if output is not None and only_comments(patch):
+            click.echo(f"{patch}# No file was written.", err=True)
+        else:
+            _put(patch, output)
     else:
         _put(_rendered(report, form), output)
     if strict and report.problems:
@@ -64,7 +69,14 @@ def _put(text: str, output: str | None) -> None:
         click.echo(text, nl=False)
         return
     try:
-        Path(output).write_text(text, encoding="utf-8", newline="\n")
+        with Path(output).open("x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise UsageError(
+            "there is a file of that name, and it stays as it is",
+            where=output,
+            hint="name another one, or remove it first",
+        ) from error
     except OSError as error:
         raise UsageError(f"the file cannot be written: {error.strerror}", where=output) from error
     click.echo(f"written: {output}", err=True)

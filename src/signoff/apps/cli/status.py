@@ -23,7 +23,7 @@ def status(*, use_case: str | None, form: str, standard: str | None) -> None:
     Model files are not hashed here; `signoff lineage` and every use of a model do that.
     """
     from signoff.apps.verbs.recording import histories_of
-    from signoff.apps.workspace import open_workspace
+    from signoff.apps.workspace import now, open_workspace
     from signoff.release.overview import overview, render_text
 
     workspace = open_workspace(standard)
@@ -39,6 +39,7 @@ def status(*, use_case: str | None, form: str, standard: str | None) -> None:
                 for name, environment in rules.environments.items()
             },
             people=people,
+            today=now()[:10],
             health=_health(workspace, rules, histories[rules.name]),
         )
         for rules in chosen
@@ -82,9 +83,10 @@ def _health(workspace: "Workspace", rules: "UseCaseRules", history: "History") -
         except EvidenceError:
             continue  # the overview tells what is wrong with it
         watched = [row for row in rules.monitors if name == list(rules.environments)[-1]]
-        if release is None or not (watched or firings(history, name)):
+        people = workspace.people()
+        if release is None or not (watched or firings(history, name, people=people)):
             continue
         if entries is None:
             entries = [row.entry for row in workspace.ledger().entries(use_case=rules.name)]
-        found[name] = health(watched, name, history=history, release=release, entries=entries)
+        found[name] = health(watched, name, history=history, people=people, release=release, entries=entries)
     return found

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.argument("use_case", metavar="[USE_CASE]", required=False)
 @env_option()
 @click.option(
-    "--once", is_flag=True, help="Look once: exit code 0 nothing fired, 1 something did, 2 undecided."
+    "--once", is_flag=True, help="Look once: exit code 0 all in bounds, 1 something is not, 2 undecided."
 )
 @click.option(
     "--every",
@@ -60,22 +60,31 @@ def watch(
 
 
 def _look(use_case: str | None, environment: str, key: str | None, form: str, standard: str | None) -> int:
-    """One round for each use case; the worst exit code, undecided before fired."""
+    """One round for each use case; the worst exit code, undecided before out of bounds."""
     from signoff.apps.verbs.watch import watch_once, watched_use_cases
     from signoff.apps.workspace import open_workspace
+    from signoff.errors import SignoffError
 
     workspace = open_workspace(standard)
     actor = actor_of(workspace, key)
-    rounds = [
-        watch_once(workspace, rules, environment=environment, actor=actor)
-        for rules in watched_use_cases(workspace, use_case)
-    ]
+    chosen, without = watched_use_cases(workspace, use_case, environment=environment)
+    for name in without:
+        click.echo(f"{name} has no environment {environment} and is left out", err=True)
+    rounds, failed = [], False
+    for rules in chosen:
+        try:
+            rounds.append(watch_once(workspace, rules, environment=environment, actor=actor))
+        except SignoffError as error:
+            if len(chosen) == 1:
+                raise
+            failed = True  # the others are watched all the same
+            click.echo(f"could not look at {rules.name}: {_shown(error)}", err=True)
     if form == "json":
         click.echo(json.dumps([found.to_json() for found in rounds], indent=2, ensure_ascii=False))
     else:
         for found in rounds:
             click.echo(_text(found))
-    return max(found.exit_code for found in rounds)
+    return max((*(found.exit_code for found in rounds), 2 if failed else 0))
 
 
 def _text(found: "Round") -> str:
@@ -105,7 +114,7 @@ def _text(found: "Round") -> str:
 
 
 def _shown(error: Exception) -> str:
-    from signoff.apps.cli.main import masked
+    from signoff.addresses import masked
     from signoff.errors import SignoffError
 
     told = str(error) if isinstance(error, SignoffError) else f"{type(error).__name__}: {error}"

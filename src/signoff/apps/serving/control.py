@@ -21,6 +21,8 @@ from signoff.apps.workspace import Actor, Workspace, now
 from signoff.errors import EvidenceError, ModelError, SignoffError, StoreError
 from signoff.evidence.ledger import LogHead
 from signoff.record.digest import Digest, Json
+from signoff.release.canary import Canary, step_signer_fault
+from signoff.release.history import History
 from signoff.release.model import Reason
 from signoff.rollout.model import StepCounts, StepDecision
 from signoff.standard.deployment import ServingRules
@@ -189,7 +191,7 @@ class Control:
         if not isinstance(found, Wanted) or found.canary is not None or self._wanted is None:
             return
         back = found.release.rollback is not None or found.stable == self._wanted.stable
-        if back and self._pool.get(found.stable) is not None:
+        if back and self._pool.ready(found.stable):
             self._take(found)
             self._reconcile()
 
@@ -208,17 +210,24 @@ class Control:
             self._reading.refused = found
             return
         self._reading.refused = ()
-        if found.canary is not None and not self._signs():
+        why = "" if found.canary is None else self._cannot_sign(found.history, found.canary)
+        if found.canary is not None and why:
             told = (
-                f"canary {found.canary.version} is not served: its steps must be signed, and this server has no"
-                " key of somebody on the roster; start it with --key"
+                f"canary {found.canary.version} is not served: its steps must be signed by a person who may promote"
+                f" and is no author of it, and {why}; start it with --key of such a person"
             )
             found = replace(found, canary=None, trial=None, problem=told)
+        if self._wanted is None or found.stable != self._wanted.stable:
+            self._pool.hurry(found.stable)
         self._wanted = found
 
-    def _signs(self) -> bool:
-        key = self._actor.key
-        return key is not None and self._workspace.people().roster.by_fingerprint(key.fingerprint) is not None
+    def _cannot_sign(self, history: History, canary: Canary) -> str:
+        """Why the steps of a canary would not count with this server's signature; "" when they would."""
+        key, people = self._actor.key, self._workspace.people()
+        person = None if key is None else people.roster.by_fingerprint(key.fingerprint)
+        if person is None:
+            return "this server has no key of somebody on the roster"
+        return step_signer_fault(history, canary.statement, people, person.email)
 
     # Routes
 
@@ -238,7 +247,7 @@ class Control:
     def _route(self, wanted: Wanted, on_trial: Version | None) -> None:
         routes = self._gateway.routes
         stable = self._pool.get(wanted.stable)
-        if stable is None:
+        if stable is None or (not stable.alive and _better_stays(routes, stable)):
             if routes is not None and routes.canary is not None:  # it was tried beside another release
                 self._gateway.routes = replace(routes, canary=None, weight=0.0)
             return
@@ -375,8 +384,15 @@ class Control:
                     found.append(f"version {version.number} is not loaded: {why}")
         return tuple(found)
 
+    def _ended(self) -> tuple[str, ...]:
+        """What is wrong with processes that were loaded, have ended and are started again."""
+        wanted = self._wanted
+        versions = () if wanted is None else (wanted.stable, wanted.trial, wanted.previous)
+        troubles = [(v.number, self._pool.trouble(v)) for v in versions if v is not None]
+        return tuple(f"version {number}: {trouble}" for number, trouble in troubles if trouble)
+
     def _tell(self) -> None:
-        """Log each trouble once, and when it is over."""
+        """Log each trouble once, and when it is over; processes that end speak for themselves."""
         problems = frozenset(self._problems())
         for problem in sorted(problems - self._told):
             _log.error("%s; what was served last goes on", problem)
@@ -389,7 +405,7 @@ class Control:
         routes, wanted = self._gateway.routes, self._wanted
         stable = None if routes is None else routes.stable
         previous = None if wanted is None else wanted.previous
-        warm = previous is not None and self._pool.get(previous) is not None
+        warm = previous is not None and self._pool.ready(previous)
         return {
             "use_case": self._rules.name,
             "environment": self._environment.name,
@@ -400,7 +416,7 @@ class Control:
             "canary": self._canary_json(),
             "previous": None if previous is None else {"version": previous.number, "loaded": warm},
             "ledger": {"reachable": self._reading.reachable, "since": self._reading.since},
-            "problems": list(self._problems()),
+            "problems": [*self._problems(), *self._ended()],
         }
 
     def _canary_json(self) -> Json:
@@ -411,7 +427,7 @@ class Control:
         return {
             "version": trial.canary.version,
             "statement": str(trial.canary.statement.id),
-            "loaded": routes is not None and routes.canary is not None,
+            "loaded": routes is not None and routes.canary is not None and routes.canary.scorer.alive,
             "step": trial.canary.step + 1,
             "of": len(trial.canary.plan.steps),
             "complete": trial.canary.complete,
@@ -428,6 +444,11 @@ def _routed(routes: Routes | None) -> set[BytesKey]:
     if routes is None:
         return set()
     return {(s.version, s.model) for s in (routes.stable, routes.canary) if s is not None}
+
+
+def _better_stays(routes: Routes | None, wanted: Scorer) -> bool:
+    """Whether another version answers now, while the process of the one that should has ended: callers need answers."""
+    return routes is not None and routes.stable.scorer is not wanted and routes.stable.scorer.alive
 
 
 def _refuse_shorter(before: LogHead | None, head: LogHead) -> None:

@@ -5,12 +5,13 @@ It speaks MLflow's scoring protocol as an ASGI application and never reads a bod
 is gone. So a change of routes drops nothing: requests under way end where they began.
 """
 
+import asyncio
 import json
 import os
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from signoff.apps.serving.refusals import JSON_TYPE, error_answer
@@ -109,6 +110,7 @@ class Gateway:
         self.log = log
         self.health: Callable[[], Mapping[str, Json]] | None = None
         self._max_body = max_body
+        self._judging: set[asyncio.Task[None]] = set()
         self._mlflow_version = mlflow_version.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -210,24 +212,50 @@ class Gateway:
         began = time.perf_counter()
         served, answer = await self._ask_stable(routes, request)
         slow = time.perf_counter() - began > routes.timeout_s  # the canary is judged by the same clock
-        self.tally.count(served.statement, failed=slow or _failed(answer))
+        if routes.canary is None:
+            self.tally.count(served.statement, failed=slow or _failed(answer))
+        elif _refused(answer):
+            self._judge(self._count_when_good_elsewhere(served, routes.canary, request, routes.timeout_s))
+        else:
+            self.tally.count(served.statement, failed=slow)
         return _Outcome(answer=answer, served=served, route="stable")
 
     async def _by_canary(self, routes: Routes, canary: Served, request: Request) -> _Outcome:
-        gone = False
         try:
             answer = await canary.scorer.answer(request, timeout_s=routes.timeout_s)
         except ScorerGone as error:
-            gone = True
             answer = error_answer(504, "CANARY_UNAVAILABLE", f"version {canary.version}: {error}")
-        if not _refused(answer) or routes.fallback == "none":
-            self.tally.count(canary.statement, failed=_failed(answer))
+        if not _refused(answer):
+            self.tally.count(canary.statement, failed=False)
+            return _Outcome(answer=answer, served=canary, route="canary")
+        if routes.fallback == "none":
+            self._judge(self._count_when_good_elsewhere(canary, routes.stable, request, STABLE_TIMEOUT_S))
             return _Outcome(answer=answer, served=canary, route="canary")
         served, second = await self._ask_stable(routes, request)
-        # A request that stable cannot answer either says nothing about the canary.
-        self.tally.count(canary.statement, failed=gone or not _refused(second))
+        if not _refused(second):
+            self.tally.count(canary.statement, failed=True)
         self.tally.fell_back(canary.statement)
         return _Outcome(answer=second, served=served, route="fallback")
+
+    def _judge(self, counting: Coroutine[None, None, None]) -> None:
+        """Find out beside the answer whether a request counts: the caller does not wait for it."""
+        task = asyncio.create_task(counting)
+        self._judging.add(task)
+        task.add_done_callback(self._judging.discard)
+
+    async def _count_when_good_elsewhere(
+        self, failed: Served, other: Served, request: Request, timeout_s: float
+    ) -> None:
+        """Count a refusal or failure of one version when the other one answers the same request.
+
+        One that both versions refuse or fail says nothing about either.
+        """
+        try:
+            answer = await other.scorer.answer(replace(request, rows_wanted=False), timeout_s=timeout_s)
+        except ScorerGone:
+            return
+        if not _refused(answer):
+            self.tally.count(failed.statement, failed=True)
 
     async def _ask_stable(self, routes: Routes, request: Request) -> tuple[Served, Answer]:
         """Ask stable, and once more when it was replaced while the request was on its way."""

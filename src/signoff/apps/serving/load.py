@@ -40,10 +40,10 @@ class LoadSeen:
     """What came of it, after the warm-up.
 
     Attributes:
-        times_ms: of each answer with status 200, in the order of arrival.
-        failed: answers with another status, and connections that broke.
+        times_ms: of each good answer, in the order of arrival: status 200 and predictions in JSON.
+        failed: other answers, and connections that broke.
         seconds: for how long it was counted.
-        digests: digests of the models that the answers name.
+        digests: digests of the models that the answers name, those of the warm-up too; "" for one that names none.
     """
 
     times_ms: tuple[float, ...]
@@ -76,16 +76,24 @@ async def measure(load: Load) -> LoadSeen:
     if process.returncode != 0:
         raise StoreError("the calling process ended without a report", where=load.url)
     seen = json.loads(output)
-    if not seen["times_ms"] and not seen["digests"]:
-        raise StoreError(
-            "nothing answered with a version's name", where=load.url, hint="is it `signoff serve`?"
-        )
+    if not seen["digests"]:
+        raise StoreError("nothing answered", where=load.url, hint="is `signoff serve` running there?")
     return LoadSeen(
         times_ms=tuple(seen["times_ms"]),
         failed=seen["failed"],
         seconds=seen["seconds"],
         digests=tuple(seen["digests"]),
     )
+
+
+def host_of(url: str) -> str:
+    """Host and port as text, without what else an address may hold.
+
+    Raises:
+        UsageError: it is no plain http address.
+    """
+    host, port = address_of(url)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def address_of(url: str) -> tuple[str, int]:
@@ -127,12 +135,12 @@ async def _call(load: Load) -> LoadSeen:
                     body = load.bodies[at % len(load.bodies)].encode()
                     at += load.connections
                     async with asyncio.timeout(_SLOWEST_S):
-                        status, digest = await _ask(reader, writer, host, body)
+                        good, digest = await _ask(reader, writer, host, body)
                     digests.add(digest)
                     answered = time.monotonic()
                     if started < begin or answered > end:
                         continue
-                    if status == 200:
+                    if good:
                         times.append((answered - started) * 1000)
                     else:
                         failed += 1
@@ -143,20 +151,29 @@ async def _call(load: Load) -> LoadSeen:
 
     await asyncio.gather(*(caller(first) for first in range(load.connections)))
     return LoadSeen(
-        times_ms=tuple(times), failed=failed, seconds=load.seconds, digests=tuple(sorted(digests - {""}))
+        times_ms=tuple(times), failed=failed, seconds=load.seconds, digests=tuple(sorted(digests))
     )
 
 
 async def _ask(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, body: bytes
-) -> tuple[int, str]:
-    """Send one request and read its answer: status and digest of the model."""
+) -> tuple[bool, str]:
+    """Send one request and read its answer: whether it has predictions, and the digest of the model."""
     head = f"POST /invocations HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n"
     writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
     lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
-    await reader.readexactly(int(headers["content-length"]))
-    return int(lines[0].split()[1]), headers.get("x-signoff-digest", "")
+    answer = await reader.readexactly(int(headers.get("content-length", "0")))
+    return lines[0].split()[1:2] == ["200"] and _predicts(answer), headers.get("x-signoff-digest", "")
+
+
+def _predicts(answer: bytes) -> bool:
+    """Whether an answer to a single row holds something predicted."""
+    try:
+        found = json.loads(answer)
+    except ValueError:
+        return False
+    return isinstance(found, dict) and bool(found.get("predictions"))
 
 
 def main() -> None:

@@ -4,8 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
 
-from signoff.apps.serving.routes import Scorer
-from signoff.apps.serving.versions import start_version, verify_stated
+from signoff.apps.serving.versions import KeptScorer, keep_version, verify_stated
 from signoff.apps.serving.wanted import BytesKey, Version
 from signoff.apps.workspace import Workspace
 from signoff.errors import ModelError, SignoffError
@@ -40,18 +39,34 @@ class Pool:
         """
         self._workspace, self._rules, self._environment = workspace, rules, environment
         self._environ = environ
-        self._loaded: dict[BytesKey, Scorer] = {}
+        self._loaded: dict[BytesKey, KeptScorer] = {}
         self._loading: asyncio.Task[None] | None = None
         self._failed: dict[BytesKey, tuple[str, float]] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
-    def get(self, version: Version) -> Scorer | None:
-        """The version's process; None when it is not loaded."""
+    def get(self, version: Version) -> KeptScorer | None:
+        """The version's process, which may have ended and wait to be started again; None when it was not loaded."""
         return self._loaded.get(version.bytes_of)
+
+    def ready(self, version: Version) -> bool:
+        """Whether the version can be asked now."""
+        scorer = self.get(version)
+        return scorer is not None and scorer.alive
+
+    def hurry(self, version: Version) -> None:
+        """Start its process again at once, when it has ended."""
+        scorer = self.get(version)
+        if scorer is not None:
+            scorer.hurry()
 
     def failure(self, version: Version) -> str:
         """Why it could not be loaded; "" when it could, or was not tried."""
         return self._failed.get(version.bytes_of, ("", 0.0))[0]
+
+    def trouble(self, version: Version) -> str:
+        """Why it cannot be asked although it was loaded; "" when it can, or was not loaded."""
+        scorer = self.get(version)
+        return "" if scorer is None else scorer.trouble
 
     async def load(self, version: Version, history: History) -> tuple[Reason, ...]:
         """Copy, verify and load a version.
@@ -72,8 +87,7 @@ class Pool:
         )
         if isinstance(found, tuple):
             return found
-        served = await start_version(found, rules=self._rules, environ=self._environ)
-        self._loaded[version.bytes_of] = served.scorer
+        self._loaded[version.bytes_of] = await keep_version(found, rules=self._rules, environ=self._environ)
         self._failed.pop(version.bytes_of, None)
         return ()
 

@@ -14,7 +14,7 @@ from signoff.apps.serving.control import DEFAULT_RULES, Control
 from signoff.apps.serving.gateway import MAX_BODY, Gateway
 from signoff.apps.serving.inference_log import InferenceLog
 from signoff.apps.serving.routes import Routes, Served
-from signoff.apps.serving.versions import start_version, verify_released
+from signoff.apps.serving.versions import KeptScorer, start_version, verify_released
 from signoff.apps.workspace import Actor, Workspace, now
 from signoff.errors import UsageError
 from signoff.evidence.ledger import Entry
@@ -169,6 +169,10 @@ class Pinned:
         if self._gateway.routes is not None:
             await self._gateway.routes.stable.scorer.stop()
 
+    def _trouble(self) -> str:
+        scorer = None if self._gateway.routes is None else self._gateway.routes.stable.scorer
+        return scorer.trouble if isinstance(scorer, KeptScorer) else "nothing is loaded"
+
     def health(self) -> Mapping[str, Json]:
         """What is served."""
         routes = self._gateway.routes
@@ -179,7 +183,7 @@ class Pinned:
             "version": self._endpoint.version,
             "digest": None if routes is None else str(routes.stable.model),
             "pinned": True,
-            "problems": [] if alive else ["the scoring process ended and is being started again"],
+            "problems": [] if alive else [self._trouble()],
         }
 
 

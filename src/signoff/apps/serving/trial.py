@@ -1,16 +1,15 @@
 """A canary while it runs: what was counted in each step, what follows, and how that is written down once."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from signoff.apps.verbs.recording import allowed_entry, history_of, signed, write
 from signoff.apps.workspace import Actor, Workspace, now
 from signoff.errors import EvidenceError
-from signoff.record.digest import Digest, Json
+from signoff.record.digest import Digest
 from signoff.release.canary import Canary, canary_of, rollout_statement
-from signoff.release.model import Signed
 from signoff.rollout.canary import decide_step
 from signoff.rollout.model import Counts, StepCounts, StepDecision
+from signoff.rollout.recorded import decide_recorded, recorded_steps
 from signoff.standard.model import UseCaseRules
 
 
@@ -80,7 +79,9 @@ def begin_trial(canary: Canary, origin: Moment) -> Trial:
     Raises:
         EvidenceError: the counts that were recorded cannot be read.
     """
-    steps = () if canary.last is None else recorded_steps(canary.last)
+    last = canary.last
+    counts = () if last is None else last.statement.predicate.get("counts")
+    steps = () if last is None else recorded_steps(counts, named=last.id.short)
     if len(steps) != canary.step + canary.complete:
         statement = canary.statement if canary.last is None else canary.last
         raise EvidenceError(
@@ -92,49 +93,6 @@ def begin_trial(canary: Canary, origin: Moment) -> Trial:
         carried=steps[canary.step] if canary.complete else None,
         origin=origin,
     )
-
-
-def recorded_steps(rollout: Signed) -> tuple[StepCounts, ...]:
-    """The counts that a rollout statement was decided from.
-
-    Raises:
-        EvidenceError: they are malformed.
-    """
-    rows = rollout.statement.predicate.get("counts")
-    if not isinstance(rows, list | tuple):
-        raise _malformed(rollout)
-    return tuple(_step(row, rollout) for row in rows)
-
-
-def _step(row: Json, rollout: Signed) -> StepCounts:
-    if not isinstance(row, Mapping):
-        raise _malformed(rollout)
-    return StepCounts(
-        weight=_number(row, "weight", rollout),
-        canary=_counts(row.get("canary"), rollout),
-        stable=_counts(row.get("stable"), rollout),
-        seconds=_number(row, "seconds", rollout),
-    )
-
-
-def _counts(row: Json, rollout: Signed) -> Counts:
-    if not isinstance(row, Mapping):
-        raise _malformed(rollout)
-    requests, errors = _number(row, "requests", rollout), _number(row, "errors", rollout)
-    if not 0 <= errors <= requests:
-        raise _malformed(rollout)
-    return Counts(requests=int(requests), errors=int(errors))
-
-
-def _number(row: Mapping[str, Json], field: str, rollout: Signed) -> float:
-    value = row.get(field)
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise _malformed(rollout)
-    return float(value)
-
-
-def _malformed(rollout: Signed) -> EvidenceError:
-    return EvidenceError(f"rollout statement {rollout.id.short} carries no counts that can be read")
 
 
 def _grown(before: Counts, origin: Counts, now: Counts) -> Counts:
@@ -169,7 +127,7 @@ def record_step(
     ledger = workspace.ledger()
     head = ledger.head()
     history = history_of(workspace, rules.name, audited=True)
-    found = canary_of(history, environment, people=workspace.people())
+    found = canary_of(history, environment, people=workspace.people(), decide_again=decide_recorded)
     if found is None or found.statement.id != trial.canary.statement.id:
         return False
     if decision.verdict != "abort" and (found.statement.id, found.step, found.complete) != trial.place:

@@ -14,6 +14,7 @@ from signoff.release.history import History
 from signoff.release.model import Reason, Release, Signed
 from signoff.release.people import People
 from signoff.release.promotion import last_good
+from signoff.rollout.recorded import decide_recorded
 from signoff.standard.model import EnvironmentRules, UseCaseRules
 
 _ENTRIES_LOOKED_AT = 50
@@ -115,7 +116,7 @@ def read_wanted(
 
 
 def _canary(history: History, environment: str, people: People) -> tuple[Canary | None, str]:
-    canary = canary_of(history, environment, people=people)
+    canary = canary_of(history, environment, people=people, decide_again=decide_recorded)
     if canary is None:
         return None, ""
     reasons = verify_release(history, canary.statement, people=people)

@@ -24,6 +24,7 @@ from signoff.release.canary import (
     rollout_statement,
 )
 from signoff.release.model import ReleaseDecision
+from signoff.rollout.recorded import decide_recorded
 from signoff.standard.deployment import CanaryRules
 
 
@@ -136,7 +137,9 @@ def stop_canary(
     workspace.environment(rules, environment)
     head = workspace.ledger().head()
     people = workspace.people()
-    canary = canary_of(history_of(workspace, rules.name), environment, people=people)
+    canary = canary_of(
+        history_of(workspace, rules.name), environment, people=people, decide_again=decide_recorded
+    )
     if canary is None:
         return None
     decision = decide_stop(

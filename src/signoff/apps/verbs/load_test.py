@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from signoff.apps.serving.gateway import Gateway
-from signoff.apps.serving.load import Load, LoadSeen, address_of, measure
+from signoff.apps.serving.load import Load, LoadSeen, host_of, measure
 from signoff.apps.serving.program import running
 from signoff.apps.serving.routes import Routes
 from signoff.apps.serving.versions import Verified, start_version
@@ -87,17 +87,19 @@ def load_test(
                 hint="find out who changed them; log the model again and propose the new run",
             )
         bodies = _bodies(workspace, rules, folder.inputs)
+        host: str | None = None
         if url is None:
             verified = Verified(
                 version=version, statement=model, folder=folder, discard=files.pop_all().close
             )
             seen = asyncio.run(_on_own_endpoint(verified, rules, load, bodies))
         else:
-            address_of(url)
+            host = host_of(url)
             seen = asyncio.run(measure(_load(url, load, bodies)))
     if set(seen.digests) != {str(model)}:
+        named = ", ".join(digest or "no digest" for digest in seen.digests)
         raise EvidenceError(
-            f"the endpoint answered with other bytes than {record.ref} has: {', '.join(seen.digests) or 'none'}",
+            f"the endpoint answered with other bytes than {record.ref} has: {named or 'nothing'}",
             hint="name the version that is served there, or leave out --url",
         )
     lines, passed = judge(load, seen, alpha=rules.gate.alpha)
@@ -110,6 +112,7 @@ def load_test(
         passed=passed,
         figures=figures,
         messages=lines,
+        host=host,
         actor=actor.name,
         at=now(),
     )

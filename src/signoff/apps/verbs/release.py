@@ -26,6 +26,7 @@ from signoff.release.promotion import (
     release_statement,
 )
 from signoff.release.waivers import waivers_for
+from signoff.rollout.recorded import decide_recorded
 from signoff.standard.model import EnvironmentRules
 
 
@@ -149,13 +150,14 @@ def decide_release(
     workspace: Workspace, subject: VersionSubject, environment: EnvironmentRules, actor: Actor
 ) -> Promotion:
     """Decide whether a version may be released, by the waivers and people of today."""
+    today = now()[:10]
     waivers = waivers_for(
         subject.history,
         model=subject.candidate.model,
         rules=subject.rules.digest,
         people=workspace.people(),
         authors=subject.candidate.authors,
-        today=now()[:10],
+        today=today,
     )
     return decide_promotion(
         subject.rules,
@@ -166,6 +168,8 @@ def decide_release(
         people=workspace.people(),
         waivers=waivers,
         baseline_environment=baseline_environment(subject.rules),
+        today=today,
+        decide_again=decide_recorded,
     )
 
 

@@ -10,9 +10,11 @@ from signoff.apps.verbs.recording import histories_of
 from signoff.apps.workspace import Reader, Workspace
 from signoff.conformance.boundary import use_case_of
 from signoff.errors import SignoffError, StoreError, UsageError
+from signoff.evidence.ledger import Entry
 from signoff.record.run import BareRun, RunRecord
 from signoff.release.history import History
 from signoff.review.survey import Production, Survey, UseCaseSurvey, findings_of
+from signoff.rollout.triggers import ACTED, MEASURED
 from signoff.standard.model import UseCaseRules
 
 QUARTER_DAYS = 92
@@ -43,7 +45,7 @@ def survey(workspace: Workspace, *, since: str | None) -> Survey:
     by_use_case: dict[str | None, list[RunRecord]] = defaultdict(list)
     for run in runs:
         by_use_case[use_case_of(workspace.standard, run.experiment)].append(run)
-    predictions = _predictions(workspace)
+    predictions, watch_log = _logged(workspace)
     return Survey(
         standard=workspace.standard,
         people=workspace.people(),
@@ -62,6 +64,7 @@ def survey(workspace: Workspace, *, since: str | None) -> Survey:
                 runs=by_use_case[name],
                 history=histories[name],
                 predictions=predictions.get(name, ()),
+                watch_log=watch_log.get(name, ()),
             )
             for name, rules in workspace.standard.use_cases.items()
         ),
@@ -100,13 +103,19 @@ def _runs(
     return found, frozenset(with_files)
 
 
-def _predictions(workspace: Workspace) -> Mapping[str, tuple[str, ...]]:
-    """Per use case the times of the batch outputs in the audit log, oldest first."""
-    found: dict[str, list[str]] = defaultdict(list)
-    for logged in workspace.ledger().entries():
-        if logged.entry.action == "predict" and logged.entry.outcome == "allowed":
-            found[logged.entry.use_case].append(logged.entry.at)
-    return {name: tuple(times) for name, times in found.items()}
+def _logged(workspace: Workspace) -> tuple[Mapping[str, tuple[str, ...]], Mapping[str, tuple[Entry, ...]]]:
+    """What the audit log says per use case, oldest first: the times of batch outputs, and the monitors' entries."""
+    outputs: dict[str, list[str]] = defaultdict(list)
+    watched: dict[str, list[Entry]] = defaultdict(list)
+    for entry in (logged.entry for logged in workspace.ledger().entries()):
+        if entry.action == "predict" and entry.outcome == "allowed":
+            outputs[entry.use_case].append(entry.at)
+        elif entry.action in (MEASURED, ACTED):
+            watched[entry.use_case].append(entry)
+    return (
+        {name: tuple(times) for name, times in outputs.items()},
+        {name: tuple(entries) for name, entries in watched.items()},
+    )
 
 
 def _use_case(
@@ -117,6 +126,7 @@ def _use_case(
     runs: Sequence[RunRecord],
     history: History,
     predictions: tuple[str, ...],
+    watch_log: tuple[Entry, ...],
 ) -> UseCaseSurvey:
     versions = reader.versions(rules.registered_model)
     log = None if rules.serving is None else rules.serving.log
@@ -130,6 +140,7 @@ def _use_case(
         history=history,
         production=_production(workspace, rules, history),
         predictions=predictions,
+        watch_log=watch_log,
         inference_log=log is not None and (workspace.path(log) / "_delta_log").is_dir(),
     )
 

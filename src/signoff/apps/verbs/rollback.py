@@ -1,7 +1,14 @@
-"""`signoff rollback`: the alias and the statement return to the last good release together."""
+"""`signoff rollback`: the alias and the statement return to the last good release together.
 
-from dataclasses import replace
+Before anything moves, the files of the release that is returned to are hashed. A release whose files are not what
+was released is passed over for the one before it: returning to what nothing may load would be an outage. Files that
+cannot be reached stop no rollback.
+"""
 
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from signoff.apps.scoring.released import stated_model
 from signoff.apps.verbs.alias import Moved, move, point_again
 from signoff.apps.verbs.recording import (
     allowed_entry,
@@ -11,10 +18,12 @@ from signoff.apps.verbs.recording import (
     signed,
 )
 from signoff.apps.workspace import Actor, Workspace, now, require_key
+from signoff.errors import ModelError, StoreError
 from signoff.record.digest import Digest
 from signoff.release.arrival import Held, held_release
 from signoff.release.history import History
 from signoff.release.model import Reason, Release, ReleaseDecision, Signed
+from signoff.release.people import People
 from signoff.release.promotion import (
     Rollback,
     decide_completion,
@@ -50,6 +59,32 @@ def rollback(
     require_key(actor)
     rules = workspace.use_case(use_case)
     into = workspace.environment(rules, environment)
+    looked: _Looked = {}
+    while True:
+        moved = _attempt(workspace, rules, into, actor=actor, reason=reason, leaving=leaving, looked=looked)
+        if moved is not None:
+            return moved
+
+
+_Looked: TypeAlias = dict[Digest, tuple[tuple[Reason, ...], tuple[str, ...]]]
+"""Per release statement why it cannot be used, and remarks: nothing is hashed twice."""
+
+
+def _attempt(
+    workspace: Workspace,
+    rules: UseCaseRules,
+    into: EnvironmentRules,
+    *,
+    actor: Actor,
+    reason: str,
+    leaving: Digest | None,
+    looked: _Looked,
+) -> Moved | None:
+    """Roll back by what the ledger says now; None when it went on while files were hashed: decide again.
+
+    A log that others write to would otherwise refuse every rollback to a large model.
+    """
+    environment, known = into.name, len(looked)
     head = workspace.ledger().head()
     history = history_of(workspace, rules.name)
     current = history.release(environment)
@@ -64,21 +99,14 @@ def rollback(
         version = None if current is None else current.version
         nothing = ReleaseDecision(transition="rollback", subject=f"{rules.name}@{environment}", reasons=())
         return Moved(decision=nothing, alias=into.alias, before=version, after=version, already=True)
-    decided = decide_rollback(
-        environment,
-        use_case=rules.name,
-        actor=actor.name,
-        history=history,
-        people=workspace.people(),
-        reason=reason,
-    )
+    aim = _aim(workspace, rules, into, actor=actor, history=history, reason=reason, looked=looked)
+    if len(looked) > known and workspace.ledger().head().size != head.size:
+        return None
+    decided, decision = aim.decided, aim.decided.decision
     before = None if decided.current is None else decided.current.version
     after = None if decided.target is None else decided.target.number("version")
-    found = () if decided.target is None else _standing_place(workspace, rules, into, decided.target, history)
-    reasons = found if isinstance(found, tuple) else ()
-    decision = replace(decided.decision, reasons=(*decided.decision.reasons, *reasons))
     moved = Moved(decision=decision, alias=into.alias, before=before, after=after)
-    if not decision.allowed or after is None or isinstance(found, tuple):
+    if not decision.allowed or after is None or aim.place is None:
         record_refusal(workspace, decision, actor=actor, use_case=rules.name)
         return moved
     statement = _put_back(
@@ -90,34 +118,79 @@ def rollback(
         reason=reason,
         size=head.size,
         version=after,
-        there=found.version,
+        there=aim.place.version,
     )
     return replace(moved, statement=statement)
 
 
-def _standing_place(
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Aim:
+    """What a rollback returns to.
+
+    Attributes:
+        decided: the decision.
+        place: where the release that is returned to stands; None when the decision is to refuse.
+    """
+
+    decided: Rollback
+    place: Held | None
+
+
+def _aim(
+    workspace: Workspace,
+    rules: UseCaseRules,
+    environment: EnvironmentRules,
+    *,
+    actor: Actor,
+    history: History,
+    reason: str,
+    looked: _Looked,
+) -> _Aim:
+    """Decide, and decide again without each release that turns out not to be there as it was released."""
+    people: People = workspace.people()
+    changed: dict[Digest, tuple[Reason, ...]] = {}
+    while True:
+        decided = decide_rollback(
+            environment.name,
+            use_case=rules.name,
+            actor=actor.name,
+            history=history,
+            people=people,
+            reason=reason,
+            changed=changed,
+        )
+        if decided.target is None or not decided.decision.allowed:
+            return _Aim(decided=decided, place=None)
+        place = held_release(environment, decided.target, history=history, people=people)
+        if decided.target.id not in looked:
+            looked[decided.target.id] = _looked_at(workspace, rules, environment, decided.target, history)
+        wrong, unseen = looked[decided.target.id]
+        if isinstance(place, tuple):
+            wrong = place
+        elif not wrong:
+            remarks = (*decided.decision.remarks, *unseen)
+            decision = replace(decided.decision, remarks=remarks)
+            return _Aim(decided=replace(decided, decision=decision), place=place)
+        changed[decided.target.id] = wrong
+
+
+def _looked_at(
     workspace: Workspace,
     rules: UseCaseRules,
     environment: EnvironmentRules,
     target: Signed,
     history: History,
-) -> Held | tuple[Reason, ...]:
-    """Where the release that is returned to stands; on another server its version must still be there."""
-    place = held_release(environment, target, history=history, people=workspace.people())
-    if isinstance(place, tuple) or place.arrival is None:
-        return place
-    record = workspace.reader_of(environment).version(rules.registered_model, place.version)
-    if record is not None and record.run_id == place.run_id:
-        return place
-    ref = f"{rules.registered_model}/{place.version} on the server of {environment.name}"
-    state = "gone" if record is None else f"now of run {record.run_id}"
-    return (
-        Reason(
-            code="version-replaced",
-            message=f"{ref} is {state}, the release is about run {place.run_id} there",
-            fix=f"signoff promote {rules.registered_model}/{target.number('version')} --env {environment.name}",
-        ),
-    )
+) -> tuple[tuple[Reason, ...], tuple[str, ...]]:
+    """Why a release cannot be used, and a remark when its files could not be reached."""
+    ref = f"{rules.registered_model}/{target.number('version')}"
+    try:
+        with stated_model(workspace, rules, environment, history=history, statement=target) as found:
+            return (found, ()) if isinstance(found, tuple) else ((), ())
+    except StoreError as error:
+        return (), (f"the files of {ref} were not looked at: {error.what}",)
+    except ModelError as error:
+        message = f"the files of {ref} changed since the release: {error.what}"
+        return (Reason(code="model-bytes-changed", message=message),), ()
 
 
 def _complete_rollback(

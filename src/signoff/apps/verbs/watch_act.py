@@ -1,23 +1,32 @@
 """What follows a firing: done once, and told to the log.
 
 The firing's statement is written first. An action that was interrupted is taken up again: a rollback is looked for
-before it is made, a decision of the gate likewise; a retraining may run twice, and the log says that it was started
-twice.
+before it is made, a decision of the gate likewise; a retraining that was lost is started again, and the log says
+that it was started twice.
 """
 
 import os
-import shlex
-import subprocess
 from dataclasses import dataclass, replace
-from typing import cast
+from datetime import UTC, datetime, timedelta
+from typing import IO, cast
 
 from signoff.apps.verbs.gate import gate_run
 from signoff.apps.verbs.recording import allowed_entry, history_of
+from signoff.apps.verbs.retraining import (
+    LOG_FOLDER,
+    MOST_HOURS,
+    ended,
+    lease_holder,
+    place_of,
+    retrain_environment,
+    retrain_lease,
+    running,
+)
 from signoff.apps.verbs.rollback import rollback
-from signoff.apps.workspace import KEY_VARIABLE, Actor, Workspace, now
+from signoff.apps.workspace import Actor, Workspace, now
 from signoff.errors import SignoffError
+from signoff.evidence.ledger import Entry
 from signoff.evidence.log_entry import Outcome
-from signoff.record.capture import TRIGGER_VARIABLE
 from signoff.record.digest import Json
 from signoff.release.history import History, decision_of
 from signoff.rollout.triggers import (
@@ -25,13 +34,11 @@ from signoff.rollout.triggers import (
     Firing,
     Progress,
     left_by_rollback,
+    not_permitted,
     progress_name,
     progress_of,
 )
 from signoff.standard.model import UseCaseRules
-
-LOG_FOLDER = ".signoff/watch"
-"""Where a retraining's output goes, below the standard's folder; not for the team's repository."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,11 +67,13 @@ class Acted:
 
 
 def act_on(workspace: Workspace, rules: UseCaseRules, firing: Firing, *, actor: Actor) -> Acted | None:
-    """Do what follows a firing, and record it; None for a review, which people do.
+    """Do what follows a firing, and record it; None for a review, which people do, and for what was done meanwhile.
 
     Raises:
         SignoffError: the store cannot be reached; the firing still waits.
     """
+    if not firing.may_act(rules.monitors):
+        return _not_permitted(workspace, rules, firing, actor, why=not_permitted(firing))
     if firing.then == "rollback":
         return _roll_back(workspace, rules, firing, actor)
     if firing.then == "retrain":
@@ -79,7 +88,8 @@ def _roll_back(workspace: Workspace, rules: UseCaseRules, firing: Firing, actor:
     permitted = actor.key is not None and not workspace.people().refusals(actor.name, "rollback")
     done = left_by_rollback(firing, history_of(workspace, rules.name))
     if done is None and not permitted:
-        return _not_permitted(workspace, rules, firing, actor)
+        why = f"{actor.name} may not roll back"
+        return _not_permitted(workspace, rules, firing, actor, why=why)
     if permitted:
         moved = rollback(
             workspace,
@@ -102,62 +112,95 @@ def _roll_back(workspace: Workspace, rules: UseCaseRules, firing: Firing, actor:
     return _record(workspace, rules, firing, actor, progress="done", message=told)
 
 
-def _not_permitted(workspace: Workspace, rules: UseCaseRules, firing: Firing, actor: Actor) -> Acted:
+def _not_permitted(
+    workspace: Workspace, rules: UseCaseRules, firing: Firing, actor: Actor, *, why: str
+) -> Acted:
     """Said once per actor: a loop must not fill the log with it."""
-    people = workspace.people()
-    able = people.having(role for role, allowed in people.roles.items() if "rollback" in allowed)
-    message = (
-        f"{actor.name} may not roll back; it waits for {', '.join(able) or 'somebody who may (nobody on the roster)'}:"
-        f" signoff rollback {rules.name} --env {firing.signed.text('environment')} --reason …"
-    )
-    entries = [row.entry for row in workspace.ledger().entries(use_case=rules.name)]
+    message = why
+    if firing.then == "rollback":
+        people = workspace.people()
+        able = people.having(role for role, allowed in people.roles.items() if "rollback" in allowed)
+        message += (
+            f"; it waits for {', '.join(able) or 'somebody who may (nobody on the roster)'}:"
+            f" signoff rollback {rules.name} --env {firing.signed.text('environment')} --reason …"
+        )
     told = any(
         progress_name(entry) == "not permitted" and entry.actor == actor.name
-        for entry in progress_of(firing, entries)
+        for entry in _progress(workspace, rules, firing)
     )
     if told:
         return Acted(firing=firing, progress="not permitted", message=message)
     return _record(workspace, rules, firing, actor, progress="not permitted", message=message)
 
 
-def _retrain(workspace: Workspace, rules: UseCaseRules, firing: Firing, actor: Actor) -> Acted:
-    """Run the team's command without a shell, in the standard's folder, and without anybody's key."""
+def _progress(workspace: Workspace, rules: UseCaseRules, firing: Firing) -> tuple[Entry, ...]:
+    return progress_of(firing, [row.entry for row in workspace.ledger().entries(use_case=rules.name)])
+
+
+def _retrain(workspace: Workspace, rules: UseCaseRules, firing: Firing, actor: Actor) -> Acted | None:
+    """Run the team's command, unless one of this use case is running."""
     if rules.retrain is None:
         message = "the standard names no `retrain` command any more"
         return _record(workspace, rules, firing, actor, progress="failed", message=message)
-    entries = [row.entry for row in workspace.ledger().entries(use_case=rules.name)]
-    again = any(progress_name(entry) == "started" for entry in progress_of(firing, entries))
-    note = "started again: an earlier start has no end in the log" if again else "started"
-    _record(workspace, rules, firing, actor, progress="started", message=f"{note}: {rules.retrain}")
-    folder = workspace.folder / LOG_FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder.parent / ".gitignore").write_text("*\n", encoding="utf-8")
-    output = folder / f"{firing.id.hex[:12]}.log"
-    environment = {name: value for name, value in os.environ.items() if name != KEY_VARIABLE}
     try:
-        with output.open("ab") as log:
-            ended = subprocess.run(  # noqa: S603 - the team's own command, from its reviewed standard
-                shlex.split(rules.retrain),
-                cwd=workspace.folder,
-                env={**environment, TRIGGER_VARIABLE: str(firing.id)},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                check=False,
-            ).returncode
+        with retrain_lease(workspace.folder, rules.name) as lease:
+            if lease is None:
+                told = f"a retraining is running: {lease_holder(workspace.folder, rules.name)}"
+                return Acted(firing=firing, progress="started", message=told)
+            return _retrain_alone(workspace, rules, firing, actor, command=rules.retrain, lease=lease)
     except (OSError, ValueError) as error:
         message = f"`{rules.retrain}` could not be started: {error}"
         return _record(workspace, rules, firing, actor, progress="failed", message=message)
+
+
+def _retrain_alone(
+    workspace: Workspace, rules: UseCaseRules, firing: Firing, actor: Actor, *, command: str, lease: IO[str]
+) -> Acted | None:
+    progress = _progress(workspace, rules, firing)
+    if {progress_name(entry) for entry in progress} & {"done", "failed"}:
+        return None  # it ended between reading the log and getting the lease
+    starts = [entry for entry in progress if progress_name(entry) == "started"]
+    here = place_of(workspace.folder)
+    if starts and starts[-1].detail.get("place") != here and starts[-1].at > _longest_ago():
+        told = (
+            f"it was started on {starts[-1].detail.get('place')} at {starts[-1].at} and may still run there"
+        )
+        return Acted(firing=firing, progress="started", message=told)
+    output = workspace.folder / LOG_FOLDER / f"{firing.id.hex[:12]}.log"
+    note = "started again: an earlier start has no end in the log" if starts else "started"
+    _record(
+        workspace,
+        rules,
+        firing,
+        actor,
+        progress="started",
+        message=f"{note}: {command}",
+        detail={"place": here},
+    )
+    with running(
+        command,
+        lease=lease,
+        folder=workspace.folder,
+        output=output,
+        environment=retrain_environment(os.environ, firing.id),
+        at=now(),
+    ) as process:
+        code = ended(process).exit_code
     shown = output.relative_to(workspace.folder)
+    how = f"was ended after {MOST_HOURS} hours" if code is None else f"ended with exit code {code}"
     return _record(
         workspace,
         rules,
         firing,
         actor,
-        progress="done" if ended == 0 else "failed",
-        message=f"`{rules.retrain}` ended with exit code {ended}; its output is in {shown}",
-        detail={"exit_code": ended, "output": str(shown)},
+        progress="done" if code == 0 else "failed",
+        message=f"`{command}` {how}; its output is in {shown}",
+        detail={"exit_code": code, "output": str(shown), "pid": process.pid},
     )
+
+
+def _longest_ago() -> str:
+    return (datetime.now(UTC) - timedelta(hours=MOST_HOURS)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _evaluate_again(workspace: Workspace, rules: UseCaseRules, firing: Firing, actor: Actor) -> Acted:

@@ -2,14 +2,17 @@
 
 import hashlib
 import json
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from signoff.adapters.delta_output import read_commit
 from signoff.adapters.table_rows import rows_digest
 from signoff.adapters.tables import Table, class_labels, evaluation_table, label_pair, read_table
 from signoff.adapters.watched_tables import (
@@ -21,7 +24,7 @@ from signoff.adapters.watched_tables import (
     given_classes,
     holds_numbers,
     latencies,
-    log_window,
+    log_windows,
     logged_answers,
     table_answers,
     with_labels,
@@ -56,6 +59,8 @@ from signoff.standard.model import UseCaseRules
 SENSITIVE = "evidence/drift_sensitive_features"
 """Artifact in which a run names the columns whose drift would hurt it, without its suffix."""
 _LOG_KINDS = ("latency", "errors")
+MOST_WINDOWS = 200
+"""So many windows of the inference log are judged in one look, the newest ones, when several have become full."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,11 +69,13 @@ class Looked:
 
     Attributes:
         found: the answer.
-        window: digest of the rows looked at; None when none were.
+        window: digest of the rows that the answer is about; None when none were looked at.
+        through: digest of the newest rows looked at, when that is another window of the log.
     """
 
     found: Assessment
     window: Digest | None
+    through: Digest | None = None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -82,6 +89,7 @@ class Site:
         history: the use case's statements.
         release: what is released.
         opened: keeps what was copied until the round is over.
+        measured: per monitor the digests of the newest windows of the log that earlier looks came to.
     """
 
     workspace: Workspace
@@ -90,6 +98,7 @@ class Site:
     history: History
     release: Release
     opened: ExitStack
+    measured: Mapping[str, Collection[str]] = field(default_factory=dict)
     _model: Released | tuple[Reason, ...] | None = None
 
     @property
@@ -137,14 +146,16 @@ class _Rows:
     Attributes:
         frame: a pandas DataFrame.
         path: where they come from.
-        logged: whether they are rows of the inference log.
+        logged: whether they are rows of the inference log; those of performance have their label then.
         schema: of the table they are from.
+        version: of the Delta table they are from; None for a file.
     """
 
     frame: Any
     path: Path
     logged: bool
     schema: SchemaRecord
+    version: int | None
 
 
 def _watched_rows(site: Site, monitor: MonitorRules) -> _Rows | Looked:
@@ -153,20 +164,28 @@ def _watched_rows(site: Site, monitor: MonitorRules) -> _Rows | Looked:
     log = None if serving is None else serving.log
     if monitor.table is None and log is not None:
         table = read_table(site.workspace.path(log))
-        window = _window(site, monitor, table)
+        all_rows = _rows_of(table, logged=True)
+        if monitor.kind == "performance":  # the newest answers are those whose label is still to come
+            all_rows = replace(all_rows, frame=_labelled(site, monitor, all_rows))
+        window = next(_windows(site, monitor, all_rows.frame), None)
         if window is None:
             return Looked(found=_too_few(monitor), window=None)
-        return _Rows(frame=window.frame, path=table.path, logged=True, schema=table.schema)
+        return replace(all_rows, frame=window.frame)
     named = monitor.table or (None if batch is None else batch.input)
     if named is None:
         raise UsageError(f"monitor {monitor.name} has no table to watch", hint="name one with `table`")
-    table = read_table(site.workspace.path(named))
-    return _Rows(frame=table.frame, path=table.path, logged=False, schema=table.schema)
+    return _rows_of(read_table(site.workspace.path(named)), logged=False)
 
 
-def _window(site: Site, monitor: MonitorRules, table: Table) -> LogWindow | None:
-    return log_window(
-        table.frame,
+def _rows_of(table: Table, *, logged: bool) -> _Rows:
+    return _Rows(
+        frame=table.frame, path=table.path, logged=logged, schema=table.schema, version=table.version
+    )
+
+
+def _windows(site: Site, monitor: MonitorRules, frame: Any) -> Iterator[LogWindow]:
+    return log_windows(
+        frame,
         version=site.release.version,
         model=site.release.model,
         since=placed_by(site.release).text("at"),
@@ -176,8 +195,9 @@ def _window(site: Site, monitor: MonitorRules, table: Table) -> LogWindow | None
 
 
 def _too_few(monitor: MonitorRules) -> Assessment:
+    what = "answers with a label" if monitor.kind == "performance" else "requests"
     return Assessment.undecided(
-        f"the log holds fewer than {monitor.rows:,} requests of the released version since it was released"
+        f"the log holds fewer than {monitor.rows:,} {what} of the released version since it was released"
     )
 
 
@@ -186,17 +206,37 @@ def _of_the_log(site: Site, monitor: MonitorRules) -> Looked:
     named = monitor.table or (None if serving is None else serving.log)
     if named is None:
         raise UsageError(f"monitor {monitor.name} reads the inference log, and `serving` keeps none")
-    window = _window(site, monitor, read_table(site.workspace.path(named)))
-    if window is None:
+    looked = _unseen_windows(site, monitor, read_table(site.workspace.path(named)).frame)
+    if not looked:
         return Looked(found=_too_few(monitor), window=None)
-    requests = window.requests
-    if monitor.kind == "latency":
-        found = assess_latency(monitor, latencies(requests), alpha=site.alpha)
-    else:
-        found = assess_errors(
-            monitor, errors=failed_requests(requests), requests=len(requests), alpha=site.alpha
+    out = [one for one in looked if one.found.standing == "out of bounds"]
+    told = (out or looked)[0]
+    if len(looked) > 1:
+        message = (
+            f"{told.found.message}; of {len(looked)} windows since the last look {len(out)} out of bounds"
         )
-    return Looked(found=found, window=rows_digest(window.frame))
+        told = replace(told, found=replace(told.found, message=message))
+    return replace(told, through=looked[0].window)
+
+
+def _unseen_windows(site: Site, monitor: MonitorRules, frame: Any) -> list[Looked]:
+    """The windows that became full since the monitor last looked, or else the newest one; the newest first."""
+    seen = site.measured.get(monitor.name, ())
+    found: list[Looked] = []
+    for window in islice(_windows(site, monitor, frame), MOST_WINDOWS):
+        digest = rows_digest(window.frame)
+        if found and str(digest) in seen:
+            break
+        found.append(Looked(found=_judged_requests(site, monitor, window.requests), window=digest))
+        if str(digest) in seen:
+            break
+    return found
+
+
+def _judged_requests(site: Site, monitor: MonitorRules, requests: Any) -> Assessment:
+    if monitor.kind == "latency":
+        return assess_latency(monitor, latencies(requests), alpha=site.alpha)
+    return assess_errors(monitor, errors=failed_requests(requests), requests=len(requests), alpha=site.alpha)
 
 
 def _schedule(site: Site, monitor: MonitorRules) -> Looked:
@@ -239,16 +279,19 @@ def _drift(site: Site, monitor: MonitorRules, rows: _Rows) -> Looked:
             missing.append(error.what)
             continue
         before[name] = then
-    batches, placebo_of = None, "reference"
+    batches, window_batches, placebo_of = None, None, "reference"
     if monitor.by is not None:
         source = reference.frame if monitor.by in reference.frame.columns else rows.frame
         placebo_of = "reference" if source is reference.frame else "window"
         batches = np.asarray(column_values(source, monitor.by, numbers=False), dtype=np.str_)
+        if monitor.by in rows.frame.columns:
+            window_batches = np.asarray(column_values(rows.frame, monitor.by, numbers=False), dtype=np.str_)
     bound, _ = bound_of(monitor)
     data = DriftData(
         reference=before,
         window=now_,
         batches=batches,
+        window_batches=window_batches,
         placebo_of="reference" if placebo_of == "reference" else "window",
         missing=tuple(missing),
     )
@@ -352,7 +395,9 @@ def _quality(site: Site, monitor: MonitorRules, rows: _Rows) -> Looked:
 
 
 def _performance(site: Site, monitor: MonitorRules, rows: _Rows) -> Looked:
-    frame = _labelled(site, monitor, rows)
+    if not rows.logged and _gives_answers(rows) and (why := _of_another_release(site, rows)):
+        return Looked(found=Assessment.undecided(why, rows=len(rows.frame)), window=None)
+    frame = rows.frame if rows.logged else _labelled(site, monitor, rows)
     if len(frame) < monitor.rows:
         few = f"{len(frame):,} rows have a label, at least {monitor.rows:,} are needed"
         return Looked(found=Assessment.undecided(few, rows=len(frame)), window=None)
@@ -370,6 +415,36 @@ def _performance(site: Site, monitor: MonitorRules, rows: _Rows) -> Looked:
     metric = monitor.metric or ""
     found = assess_measurement(monitor, measure(metric, gate.task, checked), what=metric, alpha=site.alpha)
     return Looked(found=found, window=table.digest)
+
+
+def _gives_answers(rows: _Rows) -> bool:
+    return any(name in rows.frame.columns for name in ("score", "prediction"))
+
+
+def _of_another_release(site: Site, rows: _Rows) -> str:
+    """Why the answers of a table are not, or not known to be, those of the release; "" when they are.
+
+    Every commit of `signoff predict` replaces all rows and names the release that it scored with.
+    """
+    here = f"version {site.release.version} is judged by its own answers only"
+    commit = None if rows.version is None else read_commit(rows.path, version=rows.version)
+    wrote = None if commit is None else commit.release
+    if wrote is None:
+        return (
+            f"{rows.path.name} does not say which release answered, and {here}: write it with signoff predict"
+        )
+    own = {
+        "use_case": site.rules.name,
+        "environment": site.environment,
+        "model_version": site.release.version,
+        "release": str(site.release.statement.id),
+    }
+    if all(wrote.get(name) == value for name, value in own.items()):
+        return ""
+    return (
+        f"{rows.path.name} was written by version {wrote.get('model_version')} as released in"
+        f" {wrote.get('environment')}, and {here}: it is measured after the next signoff predict"
+    )
 
 
 def _labelled(site: Site, monitor: MonitorRules, rows: _Rows) -> Any:
@@ -400,7 +475,10 @@ def _truth_and_answers(site: Site, table: Table, *, logged: bool) -> tuple[Evalu
         rules = replace(site.rules, gate=alone)
         evaluation = evaluate(site.workspace, rules, table, candidate=judged, baseline=None)
         return evaluation.table, evaluation.candidate
-    truth = evaluation_table(table, alone.recipe, slices=(), task=gate.task)
+    recipe = alone.recipe
+    if recipe.cluster is None and recipe.row_key in table.frame.columns:
+        recipe = replace(recipe, cluster=recipe.row_key)  # who asks twice is answered twice, for one label
+    truth = evaluation_table(table, recipe, slices=(), task=gate.task)
     if gate.task in ("classification", "regression"):
         positive = label_pair(table, alone.recipe)[1] if gate.task == "classification" else None
         if logged:
