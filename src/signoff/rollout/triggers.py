@@ -145,6 +145,7 @@ def may_fire(
     waiting: Iterable[Firing],
     counts: bool,
     retrained_since: str,
+    judged: Iterable[Signed],
 ) -> tuple[bool, str]:
     """Whether a measurement fires, and if it does not although it is out of bounds, why.
 
@@ -155,6 +156,8 @@ def may_fire(
         waiting: those that still wait, see `waiting_for`.
         counts: whether the new firing would count; if so, only firings that count keep it back.
         retrained_since: ISO 8601 time, UTC, `RETRAIN_HOURS` ago.
+        judged: the gate's decisions on other models than the released one: once what a retraining made has been
+            judged, newer data may ask for another.
     """
     if standing != "out of bounds":
         return False, ""
@@ -171,10 +174,16 @@ def may_fire(
     for firing in same:
         if firing.id in still:
             return False, f"its firing {firing.id.short} still waits for: {firing.then}"
+    newest = max((decision.order for decision in judged), default=-1)
     for firing in same:
-        if rules.then == "retrain" and firing.signed.text("at") > retrained_since:
+        if rules.then != "retrain" or newest > firing.signed.order:
+            continue
+        if firing.signed.text("at") > retrained_since:
             told = f"it asked for a retraining of this release at {firing.signed.text('at')}"
-            return False, f"{told}, and asks again after {RETRAIN_HOURS} hours"
+            return (
+                False,
+                f"{told}, and asks again once a candidate was judged, or after {RETRAIN_HOURS} hours",
+            )
     return True, ""
 
 

@@ -94,6 +94,7 @@ def fires(
     waits: bool = False,
     counts: bool = True,
     since: str = "2026-03-01T00:00:00Z",
+    judged: tuple[Signed, ...] = (),
 ) -> tuple[bool, str]:
     found = firings(history(*known), "prod", people=PEOPLE)
     return may_fire(
@@ -103,6 +104,7 @@ def fires(
         waiting=found if waits else (),
         counts=counts,
         retrained_since=since,
+        judged=judged,
     )
 
 
@@ -174,10 +176,19 @@ def test_a_retraining_is_asked_for_once_per_release_and_day() -> None:
     before = "2026-01-31T00:00:00Z"  # the firings are of the first of February
     may, why = fires(later, fired(2, train), since=before)
     assert not may
-    assert "asks again after 24 hours" in why
+    assert "once a candidate was judged, or after 24 hours" in why
     assert fires(later, fired(2, train), since="2026-02-01T00:00:00Z")[0]
     assert fires(replace(later, release=replace(NOW, statement=FIRST)), fired(2, train), since=before)[0]
     assert fires(LATER, fired(2), since=before)[0], "other actions do not wait"
+
+
+def test_when_a_candidate_was_judged_since_newer_data_may_ask_again() -> None:
+    train = replace(WATCH, monitor=monitor("retrain"))
+    later = replace(train, window=Digest.of(b"next week"))
+    before = "2026-01-31T00:00:00Z"
+    firing = fired(2, train)
+    assert fires(later, firing, since=before, judged=(replace(firing, order=firing.order + 1),))[0]
+    assert not fires(later, firing, since=before, judged=(replace(firing, order=firing.order - 1),))[0]
 
 
 @pytest.mark.parametrize(

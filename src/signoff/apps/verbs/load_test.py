@@ -43,6 +43,7 @@ class LoadTest:
         figures: what was measured.
         statement: id of the statement.
         signed: whether somebody signed it: only then a promotion may rest on it.
+        host: host and port of the endpoint that ran already, on which no promotion rests; None for one of its own.
     """
 
     ref: str
@@ -51,6 +52,7 @@ class LoadTest:
     figures: Mapping[str, Json]
     statement: Digest
     signed: bool
+    host: str | None
 
 
 def load_test(
@@ -134,6 +136,7 @@ def load_test(
         figures=figures,
         statement=statement.id,
         signed=actor.key is not None,
+        host=host,
     )
 
 

@@ -321,6 +321,7 @@ def _decide(site: Site, monitor: MonitorRules, looked: Looked, actor: Actor) -> 
             waiting=waiting_for(history, site.environment, people=people, release=release, entries=entries),
             counts=stands_for(by, monitor.then, people=people),
             retrained_since=_retrained_since(),
+            judged=[s for s in history.of("gate-decision") if s.statement.subject("model") != release.model],
         )
         if not fires:
             return None, remark

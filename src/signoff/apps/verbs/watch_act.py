@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import IO, cast
 
+from signoff.addresses import masked
 from signoff.apps.verbs.gate import gate_run
 from signoff.apps.verbs.recording import allowed_entry, history_of
 from signoff.apps.verbs.retraining import (
@@ -235,6 +236,7 @@ def _record(
     message: str,
     detail: dict[str, Json] | None = None,
 ) -> Acted:
+    message = masked(message, os.environ)
     entry = allowed_entry(
         action=ACTED,
         actor=actor,
