@@ -16,6 +16,13 @@ from team import (
 )
 
 
+@pytest.fixture(autouse=True)
+def _no_other_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow exports the address that a test sets, and the next test's workspace would follow it."""
+    for name in ("MLFLOW_TRACKING_URI", "SIGNOFF_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Team:
     """Two runs, logged and committed; nothing judged yet."""

@@ -267,3 +267,36 @@ def test_a_bundle_in_memory_answers_as_the_logged_one(released: Team, tmp_path: 
     opened = package.open_bundle(components=words(), passages=indexed(), cache=tmp_path)
     logged = mlflow.pyfunc.load_model(str(files(released)))
     pd.testing.assert_frame_equal(opened.predict(asked), logged.predict(asked))
+
+
+@pytest.mark.parametrize(
+    "variable",
+    ["SIGNOFF_GENERATOR_KEY", "SIGNOFF_GENERATOR_EU_KEY", "SIGNOFF_GENERATOR_TOKEN", "SIGNOFF_PROD_TOKEN"],
+)
+def test_a_secret_that_a_message_quotes_reaches_neither_terminal_nor_log(
+    approved: Team, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    (approved.folder / "eval/questions.parquet").unlink()
+    monkeypatch.setenv(variable, "table is not there\n")  # what the message says
+    outcome = signoff(approved, "gate", approved.good)
+    store = sqlite3.connect(approved.folder / "mlflow.db")
+    (entry,) = store.execute("SELECT entry FROM signoff_log ORDER BY idx DESC LIMIT 1").fetchone()
+    store.close()
+    assert outcome.code == 2
+    for text in (outcome.out + outcome.err, entry.decode()):
+        assert "the ***" in text
+        assert "is not there" not in text
+
+
+def test_a_key_that_cannot_be_sent_stops_the_gate_and_is_not_told(
+    approved: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGNOFF_GENERATOR_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("SIGNOFF_GENERATOR_KEY", "sk-TOP\nSECRET")
+    asked = {"kind": "openai", "name": "m", "version": "1", "settings": {"model": "m"}}
+    with inside(approved.folder):
+        run = log_assistant(words(generator=asked))
+    outcome = signoff(approved, "gate", run)
+    assert (outcome.code, "SIGNOFF_GENERATOR_KEY holds no key" in outcome.err) == (2, True), outcome
+    assert "SECRET" not in outcome.out + outcome.err
+    assert b"SECRET" not in (approved.folder / "mlflow.db").read_bytes()

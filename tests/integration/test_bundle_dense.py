@@ -1,6 +1,8 @@
 """The real embedder: int8 MiniLM from its published wheel, read with pinned checksums and never installed."""
 
+import shutil
 import sqlite3
+import struct
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -138,16 +140,47 @@ def test_files_that_are_no_embedder_do_not_load(minilm: dict[str, Path]) -> None
 def test_only_a_flat_index_of_so_many_passages_is_read() -> None:
     vectors = np.eye(3, 8, dtype=np.float32)
     good = write_flat(vectors)
-    assert FlatSearch(good, passages=3).search(vectors[1], RetrieverSettings(min_score=0.5)) == ((1, 1.0),)
+    read = FlatSearch(good, passages=3, dimensions=8)
+    assert read.search(vectors[1], RetrieverSettings(min_score=0.5)) == ((1, 1.0),)
     graph = faiss.IndexHNSWFlat(8, 4)
     graph.add(vectors)
     for data in (faiss.serialize_index(graph).tobytes(), b"", good[:30], b"IxFI" + bytes(20)):
         with pytest.raises(ModelError):
-            FlatSearch(data, passages=3)
+            FlatSearch(data, passages=3, dimensions=8)
     with pytest.raises(ModelError, match="3 vectors for 4 passages"):
-        FlatSearch(good, passages=4)
+        FlatSearch(good, passages=4, dimensions=8)
+    with pytest.raises(ModelError, match="gives 5 dimensions, the index has 8"):
+        FlatSearch(good, passages=3, dimensions=5)
     with pytest.raises(ModelError, match="8"):
-        FlatSearch(good, passages=3).search(np.ones(5, np.float32), RetrieverSettings())
+        read.search(np.ones(5, np.float32), RetrieverSettings())
+
+
+METRIC = struct.calcsize("<4siqqq?")
+"""Where the header of a flat index says its metric."""
+
+
+@pytest.mark.parametrize("metric", [1, 2, 3, 23])
+def test_an_index_whose_scores_are_no_cosines_is_not_read(metric: int) -> None:
+    data = bytearray(write_flat(np.eye(3, 8, dtype=np.float32)))
+    assert struct.unpack_from("<i", data, METRIC) == (faiss.METRIC_INNER_PRODUCT,)
+    struct.pack_into("<i", data, METRIC, metric)
+    with pytest.raises(ModelError, match=r"inner product|cannot read"):
+        FlatSearch(bytes(data), passages=3, dimensions=8)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0, 0.998, 1.002, 1e30])
+def test_an_index_with_a_vector_of_another_length_than_1_is_not_read(value: float) -> None:
+    vectors = np.eye(3, 8, dtype=np.float32)
+    vectors[1, 1] = value
+    with pytest.raises(ModelError, match="vector of passage 1 has length"):
+        FlatSearch(write_flat(vectors), passages=3, dimensions=8)
+
+
+def test_an_index_of_another_embedder_does_not_open(bundle: Path, tmp_path: Path) -> None:
+    copied = shutil.copytree(bundle, tmp_path / "bundle")
+    (copied / "components/index/index.faiss").write_bytes(write_flat(np.eye(4, 8, dtype=np.float32)))
+    with pytest.raises(ModelError, match="gives 384 dimensions, the index has 8"):
+        BundleModel(copied)
 
 
 def test_an_embedder_without_its_tokenizer_is_not_written(minilm: dict[str, Path], tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import sqlite3
 import time
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 from endpoint import callers, done, kill, serving, serving_team
@@ -176,6 +177,70 @@ def test_a_server_without_a_key_serves_no_canary_and_says_why(team: Team) -> Non
         assert "start it with --key" in health["problems"][0]
 
 
+def test_a_server_whose_key_may_not_promote_serves_no_canary_and_says_why(team: Team) -> None:
+    done(signoff(team, *CANARY, key="cleo"))
+    with serving(team, key="ana") as endpoint:
+        health = endpoint.health()
+        assert (health["version"], health["canary"]) == (1, None)
+        assert "ana@lab.example may not promote" in health["problems"][0]
+
+
+@pytest.mark.parametrize("copy_is_gone", [False, True])
+def test_a_rollback_to_a_version_whose_process_died_drops_no_request(
+    team: Team, *, copy_is_gone: bool
+) -> None:
+    text = (team.folder / "signoff.yaml").read_text()
+    start = text.index("      canary:")
+    edit_standard(team, text[start : text.index("    batch:")], "")
+    done(signoff(team, "approve", "tumours/2", key="ben"))
+    done(signoff(team, "promote", "tumours/2", key="cleo"))
+    with serving(team) as endpoint:
+        endpoint.until(lambda h: h["previous"] == {"version": 1, "loaded": True}, "version 1")
+        dead = endpoint.scorers()[-1]
+        if copy_is_gone:
+            words = Path(f"/proc/{dead}/cmdline").read_text().split("\0")
+            rmtree(words[words.index("--folder") + 1])
+        kill(dead)
+        health = endpoint.until(lambda h: not h["previous"]["loaded"], "the end of the process")
+        assert "version 1: the scoring process ended" in health["problems"][0]
+        with callers(endpoint) as asking:
+            done(signoff(team, "rollback", "tumours", "--reason", "drill", key="cleo"))
+            endpoint.until(lambda h: h["version"] == 1 and not h["problems"], "version 1")
+            assert endpoint.ask().version == 1
+        assert asking.failed() == []
+        endpoint.until(
+            lambda _: any("version 1: its scoring process ended" in x for x in endpoint.output), "word"
+        )
+
+
+def test_a_stable_version_whose_copy_and_process_are_gone_is_verified_anew_and_comes_back(team: Team) -> None:
+    with serving(team) as endpoint:
+        (process,) = endpoint.scorers()
+        words = Path(f"/proc/{process}/cmdline").read_text().split("\0")
+        rmtree(words[words.index("--folder") + 1])
+        kill(process)
+        endpoint.until(lambda h: h["problems"], "the finding")
+        endpoint.until(lambda h: not h["problems"], "its return")
+        assert endpoint.ask().status == 200
+
+
+def test_a_copy_that_cannot_be_made_anew_is_told_and_tried_again(team: Team) -> None:
+    store, away = team.folder / "mlflow.db", team.folder / "away.db"
+    with serving(team) as endpoint:
+        (process,) = endpoint.scorers()
+        words = Path(f"/proc/{process}/cmdline").read_text().split("\0")
+        rmtree(words[words.index("--folder") + 1])
+        store.rename(away)
+        kill(process)
+        told = "could not be started again"
+        endpoint.until(lambda h: any(told in problem for problem in h["problems"]), "the finding")
+        assert endpoint.ask().status == 503
+        away.rename(store)
+        endpoint.until(lambda h: not h["problems"], "its return")
+        assert endpoint.ask().status == 200
+    assert sum(told in line for line in endpoint.output) >= 1
+
+
 def test_a_canary_needs_what_a_release_needs_and_something_to_fall_back_to(team: Team) -> None:
     asked = ("--format", "json")
     refused(signoff(team, "promote", "tumours/1", "--canary", *asked, key="cleo"), "canary-stable")
@@ -188,6 +253,8 @@ def test_a_canary_needs_what_a_release_needs_and_something_to_fall_back_to(team:
 
 
 def test_a_load_test_measures_the_proposed_bytes_and_is_recorded(team: Team) -> None:
+    from signoff.apps.workspace import open_workspace
+
     kept = signoff(team, "admin", "bench", "tumours/2", key="cleo")
     done(kept)
     assert kept.out.startswith("PASS  load test of tumours/2")
@@ -199,6 +266,16 @@ def test_a_load_test_measures_the_proposed_bytes_and_is_recorded(team: Team) -> 
     assert (found["version"], found["passed"]) == ("tumours/1", False)
     assert "FAIL  latency p95" in found["messages"][1]
     with serving(team) as endpoint:
-        other = signoff(team, "admin", "bench", "tumours/2", "--url", f"http://127.0.0.1:{endpoint.port}")
+        url = f"http://127.0.0.1:{endpoint.port}"
+        other = signoff(team, "admin", "bench", "tumours/2", "--url", url)
+        there = signoff(team, "admin", "bench", "tumours/1", "--url", url, key="cleo")
     assert other.code == 2
     assert "the endpoint answered with other bytes than tumours/2 has" in other.err
+    assert f"of 127.0.0.1:{endpoint.port}: a promotion asks for one without --url" in there.out
+    ledger = open_workspace(str(team.folder / "signoff.yaml")).ledger()
+    said = [found.statement.predicate for found in ledger.find(use_case="tumours", kind="load-test")]
+    assert [(one["url"], one["host"]) for one in said] == [
+        (False, ""),
+        (False, ""),
+        (True, f"127.0.0.1:{endpoint.port}"),
+    ]

@@ -148,12 +148,13 @@ def test_a_canary_that_does_not_answer_in_time_is_replaced_by_stable(
             assert (status, names["x-signoff-route"], names["x-signoff-version"]) == (504, "canary", "2")
             assert "0.2 s" in told["message"]
 
+            await reaches(lambda: front.tally.of(canary.statement).errors == 2)
+
     os.kill(process_of(canary).pid, signal.SIGSTOP)
     try:
         runner.run(test())
     finally:
         os.kill(process_of(canary).pid, signal.SIGCONT)
-    assert front.tally.of(canary.statement).errors == 2
 
 
 def test_a_canary_that_wants_other_columns_fails_and_a_bad_request_does_not_count(
@@ -171,7 +172,67 @@ def test_a_canary_that_wants_other_columns_fails_and_a_bad_request_does_not_coun
                 reply = await asyncio.to_thread(ask, address, b"{")
                 assert (reply.status, reply.headers["x-signoff-route"]) == (400, "fallback")
             counts = front.tally.of(canary.statement)
-            assert (counts.requests, counts.errors) == (2, 1)
+            assert (counts.requests, counts.errors) == (1, 1)
+
+    runner.run(test())
+
+
+def test_without_a_fallback_a_canary_that_refuses_good_requests_fails_and_callers_see_it(
+    runner: asyncio.Runner, pair: tuple[Served, Served], tmp_path: Path
+) -> None:
+    wants_more = save_model(tmp_path / "more", columns=[*COLUMNS, "mean_area"])
+
+    async def test() -> None:
+        async with served(wants_more, 2) as canary:
+            front = gateway(routes(pair[0], canary, weight=1.0, fallback="none"))
+            async with running(front) as address:
+                for _ in range(3):
+                    status, names, _ = await one(address)
+                    assert (status, names["x-signoff-route"], names["x-signoff-version"]) == (
+                        400,
+                        "canary",
+                        "2",
+                    )
+                await reaches(lambda: front.tally.of(canary.statement).errors == 3)
+            assert front.tally.of(canary.statement).requests == 3
+            assert front.tally.of(pair[0].statement).requests == 0
+
+    runner.run(test())
+
+
+@pytest.mark.parametrize("fallback", ["stable", "none"])
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+@pytest.mark.parametrize("body", [b"{", BODY.replace(b"small", b"purple").replace(b"large", b"purple")])
+def test_what_both_versions_refuse_or_fail_counts_for_neither(
+    runner: asyncio.Runner, pair: tuple[Served, Served], *, fallback: str, weight: float, body: bytes
+) -> None:
+    stable, canary = pair
+
+    async def test() -> None:
+        front = gateway(routes(stable, canary, weight=weight, fallback=fallback))
+        async with running(front) as address:
+            for _ in range(5):
+                reply = await asyncio.to_thread(ask, address, body)
+                assert reply.status == 400
+            await reaches(lambda: not front._judging)
+        assert front.tally.of(stable.statement).requests == front.tally.of(canary.statement).requests == 0
+
+    runner.run(test())
+
+
+def test_what_stable_refuses_and_the_canary_answers_is_an_error_of_stable(
+    runner: asyncio.Runner, pair: tuple[Served, Served], tmp_path: Path
+) -> None:
+    wants_more = save_model(tmp_path / "more", columns=[*COLUMNS, "mean_area"])
+
+    async def test() -> None:
+        async with served(wants_more, 3) as stable:
+            front = gateway(routes(stable, pair[1], weight=0.0))
+            async with running(front) as address:
+                status, _, _ = await one(address)
+                assert status == 400
+                await reaches(lambda: front.tally.of(stable.statement).errors == 1)
+            assert front.tally.of(pair[1].statement).requests == 0
 
     runner.run(test())
 
@@ -334,3 +395,103 @@ def test_a_model_sees_no_secrets_and_one_thread() -> None:
     assert seen["PATH"] == "/bin"
     assert seen["OMP_NUM_THREADS"] == "1"
     assert not {"SIGNOFF_KEY", "MLFLOW_TRACKING_PASSWORD", "PGPASSWORD"} & set(seen)
+
+
+async def raw(address: str, sent: bytes) -> bytes:
+    """What comes back until the server ends the connection."""
+    host, port = address.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        writer.write(sent)
+        async with asyncio.timeout(60):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+def head(*lines: str) -> bytes:
+    first = ("POST /invocations HTTP/1.1", "host: x", f"content-type: {JSON}")
+    return "\r\n".join((*first, *lines, "", "")).encode()
+
+
+def test_a_body_that_does_not_come_ends_its_connection(
+    runner: asyncio.Runner, pair: tuple[Served, Served]
+) -> None:
+    front = Gateway(mlflow_version="0", routes=routes(pair[0]), body_timeout_s=0.2)
+
+    async def test() -> None:
+        async with running(front) as address:
+            told = await raw(address, head("content-length: 100") + b"{")
+            assert told.startswith(b"HTTP/1.1 408 ")
+            assert (await one(address))[0] == 200
+
+    runner.run(test())
+
+
+def test_a_body_that_does_not_come_does_not_hold_the_end(
+    runner: asyncio.Runner, pair: tuple[Served, Served]
+) -> None:
+    front = gateway(routes(pair[0]))
+
+    async def test() -> None:
+        async with running(front) as address:
+            waiting = asyncio.create_task(raw(address, head("content-length: 100") + b"{"))
+            await reaches(lambda: len(front._reading) == 1)
+        assert (await waiting).startswith(b"HTTP/1.1 408 ")
+
+    async def bounded() -> None:
+        async with asyncio.timeout(20):  # less than a body may take while the server goes on
+            await test()
+
+    runner.run(bounded())
+
+
+def test_a_request_of_two_lengths_is_refused(runner: asyncio.Runner, pair: tuple[Served, Served]) -> None:
+    chunked = b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
+
+    async def test() -> None:
+        async with running(gateway(routes(pair[0]))) as address:
+            told = await raw(address, head("transfer-encoding: chunked", "content-length: 5") + chunked)
+            assert told.startswith(b"HTTP/1.1 400 ")
+            assert told.count(b"HTTP/1.1") == 1
+            told = await raw(address, head("transfer-encoding: chunked", "connection: close") + chunked)
+            assert told.startswith(b"HTTP/1.1 200 ")
+
+    runner.run(test())
+
+
+def test_broken_requests_are_not_told_one_by_one(
+    runner: asyncio.Runner, pair: tuple[Served, Served], caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Gateway):
+        async def __call__(self, *_: Any) -> None:
+            raise ValueError("a row")
+
+    async def test() -> None:
+        async with running(gateway(routes(pair[0]))) as address:
+            for _ in range(3):
+                assert b" 400 " in await raw(address, b"no request\r\n\r\n")
+        assert not caplog.records
+        async with running(Broken(mlflow_version="0")) as address:
+            for _ in range(3):
+                assert b" 500 " in await raw(address, head("content-length: 0", "connection: close"))
+
+    runner.run(test())
+    assert len(caplog.records) == 1
+    assert "a row" not in caplog.text
+
+
+def test_a_small_body_that_is_a_very_large_table_is_refused_and_is_no_failure(
+    runner: asyncio.Runner, pair: tuple[Served, Served]
+) -> None:
+    import io
+
+    import pyarrow as pa
+    from pyarrow.parquet import write_table
+
+    sink = io.BytesIO()
+    write_table(pa.table({name: pa.repeat(1.0, 3_000_000) for name in COLUMNS}), sink, compression="zstd")
+    request = Request(body=sink.getvalue(), content_type="application/vnd.apache.parquet")
+    answer = runner.run(pair[0].scorer.answer(request, timeout_s=60))
+    assert (answer.status, answer.failed) == (413, False)
+    assert b"3,000,000 rows; at most 100,000" in answer.body

@@ -64,6 +64,11 @@ ANSWERED = {
     "UTF-16": (rows_body().decode().encode("utf-16"), JSON),
 }
 REFUSED = {
+    "null beside another form": (body(dataframe_split=None, dataframe_records=[ROW]), JSON),
+    "null beside another form, the other way": (
+        body(dataframe_split=FRAME.to_dict("split"), dataframe_records=None),
+        JSON,
+    ),
     "no body": (b"", JSON),
     "an empty CSV": (b"", CSV),
     "a CSV with a header only": (b"sample,mean_radius,mean_texture,worst_area,size\n", CSV),

@@ -1,6 +1,7 @@
 """A real HTTP server on this machine that speaks as much of OpenAI's chat completions as a test needs."""
 
 import json
+import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -72,3 +73,30 @@ def _handler(made: Callable[[], Endpoint]) -> type[BaseHTTPRequestHandler]:
             del format, args
 
     return Handler
+
+
+@contextmanager
+def dripping(start: bytes, piece: bytes, *, pause: float) -> Iterator[str]:
+    """The address of a server that sends the start of an answer, then the piece again and again."""
+    closed = threading.Event()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            try:
+                self.request.recv(65_536)
+                self.request.sendall(start)
+                while not closed.wait(pause):
+                    self.request.sendall(piece)
+            except OSError:
+                return  # the client has left
+
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+    finally:
+        closed.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()

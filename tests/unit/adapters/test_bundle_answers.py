@@ -1,13 +1,15 @@
 """A bundle by words over four passages, opened from its files and asked."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from generator_server import completion, endpoint
+from generator_server import completion, dripping, endpoint
 
 from signoff.adapters.bundle.files import write_entries, write_index
+from signoff.adapters.bundle.generator import Endpoint
 from signoff.adapters.bundle.model import BundleModel
 from signoff.adapters.bundle.passages import passages_of
 from signoff.errors import DataError, ModelError
@@ -158,6 +160,10 @@ BROKEN = {
     "other json": (200, b'{"choices": []}'),
     "empty": completion("  "),
     "deep": (200, b"[" * 200_000),
+    "no Unicode": completion("You install a package \ud800"),
+    "uncountable": completion("You install a package", tokens=10**400),
+    "more than any model reads": completion("You install a package", tokens=10**9),
+    "below nothing": completion("You install a package", tokens=-1),
 }
 
 
@@ -192,6 +198,70 @@ def test_an_endpoint_that_drips_is_left_at_its_time(tmp_path: Path, monkeypatch:
         reply = opened(tmp_path, generator=by_endpoint(timeout_s=0.3)).ask("How do I install a package?")
     assert (reply.reason, reply.answer.abstained) == ("generator-failed", False)
     assert reply.answer.cost > 0.0
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+DRIPS = {
+    "continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "status": (b"", b"H"),
+    "header": (OK + b"x-a: ", b"a"),
+    "chunk size": (OK + b"transfer-encoding: chunked\r\n\r\n", b"0"),
+    "body of unknown length": (OK + b"connection: close\r\n\r\n", b" "),
+    "nothing": (b"", b""),
+}
+
+
+@pytest.mark.parametrize("name", DRIPS)
+def test_an_endpoint_that_never_ends_its_answer_is_left_at_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    start, piece = DRIPS[name]
+    with dripping(start, piece, pause=0.05) as url:
+        monkeypatch.setenv("SIGNOFF_GENERATOR_URL", url)
+        reply = opened(tmp_path, generator=by_endpoint(timeout_s=0.3)).ask("How do I install a package?")
+        asking = [thread for thread in threading.enumerate() if thread.name == "signoff-generator"]
+        for thread in asking:  # the line is cut: whoever read from it ends too, while the server goes on
+            thread.join(timeout=30)
+            assert not thread.is_alive()
+    assert (reply.reason, reply.answer.abstained) == ("generator-failed", False)
+    assert reply.answer.cost > 0.0
+
+
+@pytest.mark.parametrize("around", ["{}\n", "  {}", "{}\r\n", "\t{} "])
+def test_blanks_around_the_key_are_not_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, around: str
+) -> None:
+    monkeypatch.setenv("SIGNOFF_GENERATOR_KEY", around.format("sk-TOPSECRET"))
+    with endpoint(completion('"A package is taken away with apt remove."')) as server:
+        monkeypatch.setenv("SIGNOFF_GENERATOR_URL", server.url)
+        opened(tmp_path, generator=by_endpoint()).ask("How is a package taken away?")
+    assert server.asked[0][1]["Authorization"] == "Bearer sk-TOPSECRET"
+
+
+@pytest.mark.parametrize("key", ["sk-TOP SECRET", "sk-TOP\nSECRET", "sk-TOPSECRET\u2019", "TOP\x7fSECRET"])
+def test_a_key_that_cannot_be_sent_is_refused_and_not_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("SIGNOFF_GENERATOR_URL", DOWN)
+    monkeypatch.setenv("SIGNOFF_GENERATOR_KEY", key)
+    with pytest.raises(ModelError, match="SIGNOFF_GENERATOR_KEY holds no key") as raised:
+        opened(tmp_path, generator=by_endpoint())
+    assert "TOP" not in str(raised.value)
+    assert "SECRET" not in str(raised.value)
+
+
+def test_an_open_endpoint_does_not_show_its_key() -> None:
+    assert "sk-" not in repr(Endpoint(secure=True, host="host", port=None, path="/v1", key="sk-TOPSECRET"))
+
+
+@pytest.mark.parametrize("address", ["http://host.example/v1/caf\u00e9", f"http://{'a' * 70}.example/v1"])
+def test_an_address_that_cannot_be_asked_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    with dripping(b"", b"", pause=0.05) as url:
+        monkeypatch.setenv("SIGNOFF_GENERATOR_URL", address.replace("http://host.example/v1", url))
+        reply = opened(tmp_path, generator=by_endpoint()).ask("How do I install a package?")
+    assert reply.reason == "generator-failed"
 
 
 @pytest.mark.parametrize("address", ["", "ftp://host/v1", "http://", "http://host:port/v1"])

@@ -130,7 +130,7 @@ def endpoint(serving: ServingRules = ENDPOINT, *, by: Key = ANA) -> Desk:
     asking = {**RULES.environments, "prod": replace(PROD, load_test=True)}
     desk = Desk(rules=replace(RULES, environments=asking, serving=serving))
     desk.gate()
-    desk.propose()
+    desk.propose(keys=tuple(dict.fromkeys((ANA, by))))
     desk.approve()
     return desk
 
@@ -165,11 +165,11 @@ def test_a_batch_model_needs_no_load_test() -> None:
 WITH_CANARY = ServingRules(timeout_ms=100, fallback="stable", canary=PLAN, load=None, log=None)
 
 
-def second_version() -> Desk:
+def second_version(*, by: Key = ANA) -> Desk:
     """Version 1 released; version 2 approved, and the standard asks for a canary."""
     desk = desk_of(released_desk(), serving=WITH_CANARY)
     desk.gate(decision=gate_decision("model 2", baseline="model 1"))
-    desk.propose(2, "model 2")
+    desk.propose(2, "model 2", keys=tuple(dict.fromkeys((ANA, by))))
     desk.approve(version=2, model="model 2")
     return desk
 
@@ -259,9 +259,6 @@ def test_a_version_takes_over_after_every_step_of_the_standards_canary(
     assert codes(desk.decide(2, "model 2")) == expected
 
 
-HUGE = 10**400
-
-
 @pytest.mark.parametrize(
     "counts",
     [
@@ -271,11 +268,19 @@ HUGE = 10**400
         (counted(50, 0), counted(99, 0, weight=0.5)),
         (counted(50, 0, weight=0.5), counted(100, 0, weight=0.5)),
         (counted(10**15, 0), counted(100, 0, weight=0.5)),
-        (counted(HUGE, 0), counted(HUGE, 0, weight=0.5)),
         (counted(-50, -50), counted(100, 0, weight=0.5)),
         (),
     ],
-    ids=["none", "all failed", "short of 1", "short of 2", "other weight", "huge", "overflow", "below 0", "no steps"],
+    ids=[
+        "none",
+        "all failed",
+        "short of 1",
+        "short of 2",
+        "other weight",
+        "huge",
+        "below 0",
+        "no steps",
+    ],
 )
 def test_a_step_counts_only_when_its_counts_lead_to_its_verdict(counts: Sequence[Json]) -> None:
     desk = stepped(tried(second_version()), "advance", "complete", counts=counts)

@@ -58,9 +58,10 @@ def written(path: Path) -> pd.DataFrame:
 
 
 def test_each_scored_row_is_a_row() -> None:
-    table = log_table(
+    table, incomplete = log_table(
         [seen([0, 1], ("area", "double", [1.5, 2.5]), ("size", "string", ["a", None])), seen([7], id="b2")]
     )
+    assert incomplete == 0
     assert table.to_pylist() == [
         {
             "signoff_request": request,
@@ -86,7 +87,7 @@ def test_each_scored_row_is_a_row() -> None:
     "answer", [seen([0], ("area", "double", [1.5]), status=400), seen(None, status=503, served=None)]
 )
 def test_a_request_that_failed_is_one_row_of_nulls(answer: Seen) -> None:
-    (row,) = log_table([answer]).to_pylist()
+    (row,) = log_table([answer])[0].to_pylist()
     assert row["signoff_status"] == answer.answer.status
     assert row["signoff_prediction"] is None
     assert "area" not in row
@@ -107,7 +108,7 @@ def test_a_request_that_failed_is_one_row_of_nulls(answer: Seen) -> None:
     ],
 )
 def test_input_columns_keep_their_types(kind: str, values: list[Any], arrow: str) -> None:
-    table = log_table([seen([0], ("value", kind, values))])
+    table, _ = log_table([seen([0], ("value", kind, values))])
     assert str(table.schema.field("value").type) == arrow
     assert table["value"].to_pylist() == values
 
@@ -115,7 +116,7 @@ def test_input_columns_keep_their_types(kind: str, values: list[Any], arrow: str
 def test_nan_is_null_and_own_names_are_kept_apart() -> None:
     (row,) = log_table(
         [seen([float("nan")], ("area", "double", [float("nan")]), ("signoff_at", "string", ["x"]))]
-    ).to_pylist()
+    )[0].to_pylist()
     assert (row["area"], row["signoff_prediction"]) == (None, "NaN")
     assert row["signoff_at"] == "2023-11-14T22:13:20.250Z"
 
@@ -163,3 +164,68 @@ def test_more_than_the_buffer_holds_is_dropped_and_counted(
     assert len(written(tmp_path / "log")) == 2
     assert log.dropped == 3
     assert told == ["the inference log lacks 3 requests, which could not be written"]
+
+
+@pytest.mark.parametrize("odd", [5, True, 1.5])
+def test_one_request_that_does_not_fit_costs_no_other_its_place(odd: Any, tmp_path: Path) -> None:
+    told: list[str] = []
+    log = InferenceLog(tmp_path / "log", tell=told.append, flush_s=60)
+    log._waiting = [
+        seen([0], ("size", "string", ["a"]), id="good"),
+        seen([0, 1], ("size", "string", ["a", odd]), ("area", "double", [1.5, 2.5]), id="odd"),
+    ]
+    log.close()
+    frame = written(tmp_path / "log")
+    assert frame[frame["signoff_request"] == "good"]["size"].tolist() == ["a"]
+    rows = frame[frame["signoff_request"] == "odd"]
+    assert rows["size"].isna().all()
+    assert rows["area"].tolist() == [1.5, 2.5]
+    assert rows["signoff_status"].tolist() == [200, 200]
+    assert (log.dropped, log.incomplete) == (0, 1)
+    assert told == ["the inference log lacks inputs of 1 requests, which do not fit it"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept"),
+    [
+        (("long", 1), ("double", 1.7), [1, None]),
+        (("long", 1), ("double", 2.0), [1, 2]),
+        (("double", 1.7), ("long", 2), [1.7, 2.0]),
+        (("double", 1.7), ("long", 2**53 + 1), [1.7, None]),
+        (("float", 0.5), ("double", 0.1), [0.5, None]),
+        (("double", 0.5), ("string", "0.5"), [0.5, None]),
+        (("string", "a"), ("double", 0.5), ["a", None]),
+    ],
+)
+def test_no_value_is_changed_to_fit_the_table(
+    first: Any, second: Any, kept: list[Any], tmp_path: Path
+) -> None:
+    lacking = 0
+    for kind, value in (first, second):
+        log = InferenceLog(tmp_path / "log", tell=lambda _: None)
+        log.add(seen([0], ("x", kind, [value]), id=kind))
+        log.close()
+        lacking += log.incomplete
+    by_request = written(tmp_path / "log").set_index("signoff_request")["x"]
+    found = [None if pd.isna(by_request[kind]) else by_request[kind] for kind, _ in (first, second)]
+    assert found == kept
+    assert lacking == kept.count(None)
+
+
+def test_versions_with_other_types_in_one_batch_keep_their_numbers() -> None:
+    table, incomplete = log_table([seen([0], ("x", "long", [1])), seen([0], ("x", "double", [1.7]))])
+    assert (table["x"].to_pylist(), incomplete) == ([1.0, 1.7], 0)
+
+
+def test_a_request_that_the_table_refuses_is_written_without_its_inputs(tmp_path: Path) -> None:
+    log = InferenceLog(tmp_path / "log", tell=lambda _: None, flush_s=60)
+    log._waiting = [
+        seen([0], ("area", "double", [1.5]), id="good"),
+        seen([0], ("Area", "double", [1.5]), ("area", "double", [1.5]), id="odd"),
+        seen([0], ("area", "double", [2.5]), id="last"),
+    ]
+    log.close()
+    frame = written(tmp_path / "log").set_index("signoff_request")
+    assert frame["area"].dropna().to_dict() == {"good": 1.5, "last": 2.5}
+    assert frame.loc["odd", "signoff_status"] == 200
+    assert (log.dropped, log.incomplete) == (0, 1)

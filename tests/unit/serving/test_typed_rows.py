@@ -101,6 +101,8 @@ LEFT = {
     "no rows": split([]),
     "no records": records([]),
     "both forms": b'{"dataframe_split": {"columns": [], "data": []}, "dataframe_records": []}',
+    "null beside another form": b'{"dataframe_split": null, ' + records([ROW])[1:],
+    "only null": b'{"dataframe_records": null}',
     "another form": b'{"inputs": [1]}',
     "params": b'{"params": {}, "dataframe_records": []}',
     "a missing column": records([{k: v for k, v in ROW.items() if k != "b"}]),

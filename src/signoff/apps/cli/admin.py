@@ -94,6 +94,8 @@ def bench(
             " connections".format(**found.figures)
         )
         signed = "signed" if found.signed else "unsigned: a promotion asks for a signed one, with --key"
+        if found.host is not None:
+            signed += f"; of {found.host}: a promotion asks for one without --url"
         lines.append(f"  statement {found.statement.short}, {signed}")
         _print("\n".join(lines))
     if not found.passed:

@@ -29,6 +29,10 @@ MAX_BODY: Final = 16 * 1024 * 1024
 """Bytes of a request that are taken by default."""
 STABLE_TIMEOUT_S: Final = 60.0
 """As MLflow's server: a slow answer of the last version there is helps more than an error."""
+BODY_TIMEOUT_S: Final = 30.0
+"""A body that is not complete by then ends its connection."""
+_LAST_BODIES_S: Final = 0.5
+"""So long the bodies that are on their way may take when the server ends."""
 _DISCARDED: Final = 4
 """So many times the limit are read and thrown away, so that the caller sees the refusal and no broken connection."""
 
@@ -96,6 +100,7 @@ class Gateway:
         routes: Routes | None = None,
         log: Log | None = None,
         max_body: int = MAX_BODY,
+        body_timeout_s: float = BODY_TIMEOUT_S,
     ) -> None:
         """A gateway, which serves nothing without routes.
 
@@ -104,12 +109,15 @@ class Gateway:
             routes: who answers from the start.
             log: the inference log.
             max_body: larger bodies are refused, in bytes.
+            body_timeout_s: a body must be complete after so many seconds.
         """
         self.routes = routes
         self.tally = Tally()
         self.log = log
         self.health: Callable[[], Mapping[str, Json]] | None = None
         self._max_body = max_body
+        self._body_timeout_s = body_timeout_s
+        self._reading: set[asyncio.Timeout] = set()
         self._judging: set[asyncio.Task[None]] = set()
         self._mlflow_version = mlflow_version.encode()
 
@@ -119,7 +127,10 @@ class Gateway:
             return
         path, method = scope["path"], scope["method"].encode()
         allowed = _METHODS.get(path)
-        if allowed is None:
+        if {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
+            # Somebody before us may have gone by the other one: where the request ends is not certain.
+            await _respond(send, _TWO_LENGTHS, _CLOSE)
+        elif allowed is None:
             await _respond(send, Answer(status=404, body=b'{"detail":"Not Found"}', content_type=JSON_TYPE))
         elif method not in allowed:
             answer = Answer(status=405, body=b'{"detail":"Method Not Allowed"}', content_type=JSON_TYPE)
@@ -134,6 +145,13 @@ class Gateway:
         else:
             await self._ping(send)
 
+    def end_reading(self) -> None:
+        """Wait no longer for bodies that have not come: the server ends."""
+        self._body_timeout_s = _LAST_BODIES_S
+        latest = asyncio.get_running_loop().time() + _LAST_BODIES_S
+        for reading in self._reading:
+            reading.reschedule(latest)
+
     async def _ping(self, send: Send) -> None:
         routes = self.routes
         if routes is None or not routes.stable.scorer.alive:
@@ -145,10 +163,18 @@ class Gateway:
 
     async def _invocations(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
+        reading = asyncio.timeout(self._body_timeout_s)
         try:
-            body = await self._body(headers, receive)
+            async with reading:
+                self._reading.add(reading)
+                body = await self._body(headers, receive)
         except _CallerGone:
             return
+        except TimeoutError:
+            await _respond(send, _INCOMPLETE, _CLOSE)
+            return
+        finally:
+            self._reading.discard(reading)
         request_id = os.urandom(8).hex()
         if body is None:
             message = f"the body is larger than {self._max_body:,} bytes"
@@ -305,6 +331,11 @@ class _CallerGone(Exception):  # noqa: N818 - what happened
 _NOTHING_SERVED: Final = error_answer(
     503, "TEMPORARILY_UNAVAILABLE", "no verified version is there to answer; see the server's own output"
 )
+_CLOSE: Final = ((b"connection", b"close"),)
+_TWO_LENGTHS: Final = error_answer(
+    400, "BAD_REQUEST", "the request has both Content-Length and Transfer-Encoding; send one of them"
+)
+_INCOMPLETE: Final = error_answer(408, "REQUEST_TIMEOUT", "the body did not come in time")
 
 
 def _failed(answer: Answer) -> bool:

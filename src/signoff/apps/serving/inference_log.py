@@ -7,7 +7,7 @@ them, and appends them to the table every few seconds. What it cannot keep it dr
 import json
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -38,6 +38,7 @@ class InferenceLog:
 
     Attributes:
         dropped: requests that could not be kept.
+        incomplete: requests that are there without some or all of their inputs, which do not fit the table.
     """
 
     def __init__(self, path: Path, *, tell: Callable[[str], None], flush_s: float = FLUSH_S) -> None:
@@ -49,6 +50,7 @@ class InferenceLog:
             flush_s: longest time that rows wait, in seconds.
         """
         self.dropped = 0
+        self.incomplete = 0
         self._path = path
         self._tell = tell
         self._flush_s = flush_s
@@ -75,12 +77,14 @@ class InferenceLog:
             self._wake.set()
 
     def close(self) -> None:
-        """Write what is there, and end the thread; says how many requests were dropped, if any."""
+        """Write what is there, and end the thread; says how many requests it lacks, or lacks the inputs of."""
         self._closing = True
         self._wake.set()
         self._thread.join()
         if self.dropped:
             self._tell(f"the inference log lacks {self.dropped:,} requests, which could not be written")
+        if self.incomplete:
+            self._tell(f"the inference log lacks inputs of {self.incomplete:,} requests, which do not fit it")
 
     def _run(self) -> None:
         while not self._closing:
@@ -91,18 +95,38 @@ class InferenceLog:
     def _flush(self) -> None:
         with self._lock:
             batch, self._waiting = self._waiting, []
-            size, self._bytes = self._bytes, 0
+            self._bytes = 0
         if not batch:
             return
+        left = list(batch)
         try:
-            _append(self._path, batch)
+            self._write(left)
             self._told = ""
         except Exception as error:  # noqa: BLE001 - whatever it is, requests go on; it is told once
-            self._keep(batch, size)
+            self._keep(left, sum(map(_size, left)))
             said = f"the inference log {self._path} cannot be written: {type(error).__name__}"
             if said != self._told:
                 self._tell(f"{said}: {error}")
             self._told = said
+
+    def _write(self, left: list[Seen]) -> None:
+        """Write what there is, in parts when it cannot be written as a whole; what is written leaves the list.
+
+        Raises:
+            Exception: of the table, which does not take a request without its inputs either.
+        """
+        size = len(left)
+        while left:
+            part = left[:size]
+            try:
+                self.incomplete += _append(self._path, part)
+            except Exception:  # noqa: BLE001 - told by the caller, if a request without inputs fails too
+                if size > 1:
+                    size = -(-len(part) // 2)
+                    continue
+                _append(self._path, [_bare(part[0])])
+                self.incomplete += 1
+            del left[: len(part)]
 
     def _keep(self, batch: list[Seen], size: int) -> None:
         """Put back what could not be written, unless the endpoint ends or newer requests took the room."""
@@ -119,14 +143,35 @@ def _size(seen: Seen) -> int:
     return 500 + len(seen.answer.rows) + len(seen.answer.body)
 
 
-def _append(path: Path, batch: Sequence[Seen]) -> None:
-    from deltalake import write_deltalake
-
-    write_deltalake(str(path), log_table(batch), mode="append", schema_mode="merge")
+def _bare(seen: Seen) -> Seen:
+    return replace(seen, answer=replace(seen.answer, rows=b"", body=b""))
 
 
-def log_table(batch: Sequence[Seen]) -> Any:
-    """The rows of answered requests as an Arrow table: one per scored row, one for a request that failed."""
+def _append(path: Path, batch: Sequence[Seen]) -> int:
+    """Append requests; how many of them lack inputs that do not fit."""
+    import pyarrow as pa
+    from deltalake import DeltaTable, write_deltalake
+    from deltalake.exceptions import TableNotFoundError
+
+    try:
+        there = pa.schema(DeltaTable(str(path)).schema().to_arrow())
+    except TableNotFoundError:
+        there = pa.schema([])
+    table, incomplete = log_table(batch, there=there)
+    write_deltalake(str(path), table, mode="append", schema_mode="merge")
+    return incomplete
+
+
+def log_table(batch: Sequence[Seen], *, there: Any = None) -> tuple[Any, int]:
+    """The rows of answered requests as an Arrow table: one per scored row, one for a request that failed.
+
+    Args:
+        batch: the requests.
+        there: Arrow schema of the table that they are for; its types hold. None: a new one.
+
+    Returns:
+        The table, and how many requests have nulls in it for inputs that do not fit a column's type.
+    """
     import pyarrow as pa
 
     inputs = [_inputs(seen) for seen in batch]
@@ -144,13 +189,17 @@ def log_table(batch: Sequence[Seen]) -> Any:
         f"{OWN_PREFIX}{name}": pa.array(_repeated(values, counts), type=kind)
         for name, (kind, values) in own.items()
     }
-    for name, kind in _kinds(inputs).items():
-        columns[name] = pa.array(_gathered(name, kind, inputs), type=_arrow(kind), from_pandas=True)
+    unfit: set[int] = set()
+    for name, kinds in _kinds(inputs).items():
+        known = -1 if there is None else there.get_field_index(name)
+        target = _common(kinds) if known < 0 else there.field(known).type
+        columns[name], lacking = _gathered(name, target, inputs)
+        unfit |= lacking
     predictions = [
         text for seen, found in zip(batch, inputs, strict=True) for text in _predictions(seen, found)
     ]
     columns[f"{OWN_PREFIX}prediction"] = pa.array(predictions, type=pa.string())
-    return pa.table(columns)
+    return pa.table(columns), len(unfit)
 
 
 def _inputs(seen: Seen) -> _Inputs:
@@ -164,16 +213,61 @@ def _inputs(seen: Seen) -> _Inputs:
     return _Inputs(columns=columns, rows=len(columns[0][2]) if columns else 1)
 
 
-def _kinds(inputs: Iterable[_Inputs]) -> dict[str, str]:
-    return {name: kind for found in inputs for name, kind, _ in found.columns}
-
-
-def _gathered(name: str, kind: str, inputs: Iterable[_Inputs]) -> list[Any]:
-    gathered: list[Any] = []
+def _kinds(inputs: Iterable[_Inputs]) -> dict[str, list[str]]:
+    """The types that each column is given, in the order of the requests."""
+    kinds: dict[str, list[str]] = {}
     for found in inputs:
-        values = next((v for n, k, v in found.columns if (n, k) == (name, kind)), None)
-        gathered += [None] * found.rows if values is None else values
-    return gathered
+        for name, kind, _ in found.columns:
+            given = kinds.setdefault(name, [])
+            if kind not in given:
+                given.append(kind)
+    return kinds
+
+
+def _common(kinds: Sequence[str]) -> Any:
+    """The type that holds the numbers of all; of other types the first."""
+    if len(kinds) == 1 or not set(kinds) <= {"integer", "long", "float", "double"}:
+        return _arrow(kinds[0])
+    return _arrow("long" if set(kinds) == {"integer", "long"} else "double")
+
+
+def _gathered(name: str, target: Any, inputs: Sequence[_Inputs]) -> tuple[Any, set[int]]:
+    """One column of all requests, and the places of the requests whose values do not fit its type."""
+    import pyarrow as pa
+
+    parts: list[Any] = []
+    unfit: set[int] = set()
+    for place, found in enumerate(inputs):
+        given = next(((kind, values) for n, kind, values in found.columns if n == name), None)
+        fitted = None if given is None else _fitted(*given, target)
+        if fitted is None:
+            fitted = pa.nulls(found.rows, target)
+            if given is not None:
+                unfit.add(place)
+        parts.append(fitted)
+    return pa.chunked_array(parts, type=target), unfit
+
+
+def _fitted(kind: str, values: list[Any], target: Any) -> Any:
+    """The values in a column's type, none of them changed; None when that cannot be."""
+    import pyarrow as pa
+
+    try:
+        given = pa.array(values, type=_arrow(kind), from_pandas=True)
+        if given.type == target:
+            return given
+        if not (_number(given.type) and _number(target)):
+            return None
+        cast = given.cast(target)
+        return cast if cast.cast(given.type).equals(given) else None
+    except (pa.ArrowException, ValueError, TypeError, OverflowError):
+        return None
+
+
+def _number(kind: Any) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_integer(kind) or types.is_floating(kind))
 
 
 def _arrow(kind: str) -> Any:

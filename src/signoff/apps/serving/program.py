@@ -1,6 +1,7 @@
 """`signoff serve`: verify, load in a process of its own, answer; and end without dropping a request."""
 
 import asyncio
+import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -224,6 +225,22 @@ async def _both(serving: Awaitable[None], keeper: Keeper, tell: Callable[[str], 
             await keeping
 
 
+class FirstError(logging.Filter):
+    """Lets one line of uvicorn's through, without the traceback: callers choose how many mistakes there are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is an error, and the first."""
+        if self._told or record.levelno < logging.ERROR:
+            return False
+        self._told = True
+        record.exc_info = record.exc_text = None
+        return True
+
+
 class _Server(uvicorn.Server):
     """Uvicorn, which says when it listens, and leaves what comes after a signal to its caller."""
 
@@ -231,6 +248,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 gateway,
+                http="h11",  # the same parser wherever it is installed
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -241,7 +259,20 @@ class _Server(uvicorn.Server):
                 timeout_graceful_shutdown=_LAST_REQUESTS_S,
             )
         )
+        self._gateway = gateway
         self._ready = ready
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        logger, once = logging.getLogger("uvicorn.error"), FirstError()
+        logger.addFilter(once)
+        try:
+            await super().serve(sockets)
+        finally:
+            logger.removeFilter(once)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._gateway.end_reading()
+        await super().shutdown(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from signoff.adapters.model_folder import MLMODEL, ModelFolder, OpenModel
-from signoff.apps.serving.refusals import JSON_TYPE, TEXT_TYPE, refusal
+from signoff.apps.serving.limits import excess
+from signoff.apps.serving.refusals import JSON_TYPE, TEXT_TYPE, error_answer, refusal
 from signoff.apps.serving.routes import Answer, Request
 from signoff.apps.serving.typed_rows import TypedRows
 from signoff.errors import ModelError
@@ -81,6 +82,9 @@ class Scoring:
 
     def answer(self, request: Request) -> Answer:
         """Score a request; whatever goes wrong becomes an answer."""
+        too_much = excess(request)
+        if too_much is not None:
+            return error_answer(413, "REQUEST_LIMIT_EXCEEDED", too_much)
         self._watched.given, self._watched.failed = None, False
         try:
             status, body, kind = self._quick(request) or self._by_mlflow(request)

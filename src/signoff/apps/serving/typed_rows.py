@@ -56,8 +56,9 @@ class TypedRows:
         body = msgspec.defstruct(
             "Body",
             [
-                ("dataframe_split", _Split | None, None),
-                ("dataframe_records", list[record] | None, None),  # type: ignore[valid-type]
+                # null is no absence: MLflow refuses it beside another form
+                ("dataframe_split", _Split | msgspec.UnsetType, msgspec.UNSET),
+                ("dataframe_records", list[record] | msgspec.UnsetType, msgspec.UNSET),  # type: ignore[valid-type]
             ],
             forbid_unknown_fields=True,
         )
@@ -84,9 +85,9 @@ class TypedRows:
         """
         try:
             found = self._body.decode(body)
-            if (found.dataframe_split is None) == (found.dataframe_records is None):
+            if (found.dataframe_split is msgspec.UNSET) == (found.dataframe_records is msgspec.UNSET):
                 return None
-            if found.dataframe_split is not None:
+            if found.dataframe_split is not msgspec.UNSET:
                 return self._from_split(found.dataframe_split)
             rows = [msgspec.structs.astuple(row) for row in found.dataframe_records]
             return self._built(list(zip(*rows, strict=True)), tuple(self._columns), index=None)
