@@ -162,6 +162,28 @@ def _goes_on(rollout: Signed, step: int, last: Signed | None) -> bool:
     return len(counts) == step + 1 and list(counts[:step]) == list(before)
 
 
+def trial_words(
+    history: History, environment: str, *, people: People, decide_again: DecideAgain | None
+) -> str:
+    """How the canary in an environment stands, or how the newest one ended; "" without one since the last release.
+
+    Raises:
+        EvidenceError: its statement or a rollout statement about it is malformed.
+    """
+    running = canary_of(history, environment, people=people, decide_again=decide_again)
+    if running is not None and running.complete:
+        return f"canary of version {running.version} is complete and waits for its promotion"
+    if running is not None:
+        steps = running.plan.steps
+        share = f"{100 * steps[running.step].weight:g} % of the requests"
+        return f"canary of version {running.version} is in step {running.step + 1} of {len(steps)}, {share}"
+    newest = _newest(history, environment, people)
+    if newest is None or _left(history, environment, newest):
+        return ""
+    ends = [rollout for rollout in _rollouts(history, newest) if rollout.text("verdict") == "abort"]
+    return f"canary of version {newest.number('version')} ended: {ends[-1].text('message')}" if ends else ""
+
+
 def _newest(history: History, environment: str, people: People) -> Signed | None:
     found = [
         signed

@@ -23,7 +23,13 @@ from release_samples import (
 )
 
 from signoff.record.digest import Json
-from signoff.release.canary import canary_of, canary_statement, rollout_statement, step_signer_fault
+from signoff.release.canary import (
+    canary_of,
+    canary_statement,
+    rollout_statement,
+    step_signer_fault,
+    trial_words,
+)
 from signoff.release.load_test import load_test_statement
 from signoff.release.promotion import Promotion, release_statement
 from signoff.rollout.recorded import decide_recorded
@@ -344,3 +350,23 @@ def test_an_aborted_canary_can_be_tried_again() -> None:
 def test_a_canary_of_somebody_who_may_not_promote_is_none() -> None:
     desk = tried(second_version()).retold("canary", keys=(ANA,))
     assert canary_of(desk.history, "prod", people=PEOPLE) is None
+
+
+@pytest.mark.parametrize(
+    ("desk", "words"),
+    [
+        (second_version(), ""),
+        (tried(second_version()), "canary of version 2 is in step 1 of 2, 10 % of the requests"),
+        (
+            stepped(tried(second_version()), "advance"),
+            "canary of version 2 is in step 2 of 2, 50 % of the requests",
+        ),
+        (
+            stepped(tried(second_version()), "advance", "complete"),
+            "canary of version 2 is complete and waits for its promotion",
+        ),
+        (stepped(tried(second_version()), "abort"), "canary of version 2 ended: as counted"),
+    ],
+)
+def test_status_says_how_a_canary_stands(desk: Desk, words: str) -> None:
+    assert trial_words(desk.history, "prod", people=PEOPLE, decide_again=decide_recorded) == words

@@ -70,8 +70,23 @@ def _pointed(workspace: "Workspace", model: str, environment: "EnvironmentRules"
         return f"alias @{environment.alias} was not looked at: {error.what}"
 
 
+def _trial(workspace: "Workspace", history: "History", environment: str) -> tuple[str, ...]:
+    """How a canary stands or ended there; nothing where its statements cannot be read, which its use tells."""
+    if not history.of("canary"):
+        return ()
+    from signoff.errors import EvidenceError
+    from signoff.release.canary import trial_words
+    from signoff.rollout.recorded import decide_recorded
+
+    try:
+        told = trial_words(history, environment, people=workspace.people(), decide_again=decide_recorded)
+    except EvidenceError as error:
+        told = f"canary: {error.what}"
+    return (told,) if told else ()
+
+
 def _health(workspace: "Workspace", rules: "UseCaseRules", history: "History") -> dict[str, tuple[str, ...]]:
-    """Per environment what the monitors found last and which firings wait; nothing where a release is broken."""
+    """Per environment its canary, what the monitors found last, which firings wait; nothing of a broken release."""
     from signoff.errors import EvidenceError
     from signoff.rollout.triggers import firings, health
 
@@ -82,11 +97,14 @@ def _health(workspace: "Workspace", rules: "UseCaseRules", history: "History") -
             release = history.release(name)
         except EvidenceError:
             continue  # the overview tells what is wrong with it
+        if trial := _trial(workspace, history, name):
+            found[name] = trial
         watched = [row for row in rules.monitors if name == list(rules.environments)[-1]]
         people = workspace.people()
         if release is None or not (watched or firings(history, name, people=people)):
             continue
         if entries is None:
             entries = [row.entry for row in workspace.ledger().entries(use_case=rules.name)]
-        found[name] = health(watched, name, history=history, people=people, release=release, entries=entries)
+        told = health(watched, name, history=history, people=people, release=release, entries=entries)
+        found[name] = (*found.get(name, ()), *told)
     return found
