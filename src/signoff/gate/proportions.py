@@ -184,11 +184,15 @@ class BoundedMean:
         return self._limit(alpha, self.most)
 
     def p_above(self, bound: float) -> float:
-        """Bound of the probability of a mean so large at ``bound``."""
+        """Bound of the probability of a mean so large at ``bound``; 0 where no mean can lie."""
+        if bound < self.least:
+            return 0.0
         return self._tail(bound) if bound < self.value else 1.0
 
     def p_below(self, bound: float) -> float:
-        """Bound of the probability of a mean so small at ``bound``."""
+        """Bound of the probability of a mean so small at ``bound``; 0 where no mean can lie."""
+        if bound > self.most:
+            return 0.0
         return self._tail(bound) if bound > self.value else 1.0
 
     def growth(self, bound: float, *, truth: float, alpha: float, power: float) -> float | None:  # noqa: ARG002 - of no use
