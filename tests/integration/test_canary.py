@@ -75,20 +75,38 @@ def test_a_restarted_server_resumes_at_the_recorded_step(team: Team) -> None:
     assert rollouts(team) == [("advance", 0)]
 
 
-def test_a_canary_whose_process_is_killed_under_load_never_takes_over_and_no_caller_sees_it(
-    team: Team,
-) -> None:
+def test_a_canary_whose_process_is_killed_under_load_is_aborted_and_no_caller_sees_it(team: Team) -> None:
     with serving(team) as endpoint, callers(endpoint) as asking:
         before = endpoint.scorers()
         done(signoff(team, *CANARY, key="cleo"))
         endpoint.until(lambda h: h["canary"] and h["canary"]["loaded"], "the canary")
         for process in set(endpoint.scorers()) - set(before):
             kill(process)
-        time.sleep(2)
+        endpoint.until(lambda h: h["canary"] is None, "the abort")
+        endpoint.until(lambda _: "abort" in [verdict for verdict, _ in rollouts(team)], "its statement")
+        time.sleep(0.5)
     assert asking.failed() == []
-    # Two failures abort it; when its process is back before the second, it goes on under the same tests.
-    assert "complete" not in [verdict for verdict, _ in rollouts(team)]
+    assert rollouts(team)[-1][0] == "abort"
     assert alias(team) == 1
+
+
+def test_an_abort_that_cannot_be_written_down_holds_is_told_once_and_written_when_the_ledger_is_back(
+    team: Team,
+) -> None:
+    store, away = team.folder / "mlflow.db", team.folder / "away.db"
+    told = "canary 2: its abort is decided but not written down yet"
+    with serving(team) as endpoint, callers(endpoint) as asking:
+        done(signoff(team, *CANARY, key="cleo"))
+        endpoint.until(lambda h: h["canary"] and h["canary"]["loaded"], "the canary")
+        store.rename(away)
+        kill(endpoint.scorers()[-1])
+        health = endpoint.until(lambda h: any(told in problem for problem in h["problems"]), "the finding")
+        assert (health["version"], health["canary"]) == (1, None)
+        away.rename(store)
+        endpoint.until(lambda h: not h["problems"], "the return")
+    assert asking.failed() == []
+    assert sum(told in line for line in endpoint.output) == 1
+    assert rollouts(team)[-1][0] == "abort"
 
 
 def test_a_rollback_while_a_canary_runs_ends_the_canary_alone(team: Team) -> None:

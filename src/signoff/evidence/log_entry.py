@@ -6,7 +6,7 @@ from typing import Literal, cast, get_args
 
 from signoff.errors import EvidenceError
 from signoff.evidence.ledger import Entry
-from signoff.record.digest import Json, canonical_json
+from signoff.record.digest import Json, canonical_json, canonical_whole
 
 Outcome = Literal["allowed", "refused", "failed"]
 
@@ -34,7 +34,7 @@ def parse_entry(data: bytes) -> Entry:
         EvidenceError: the bytes are not the canonical JSON of an entry.
     """
     try:
-        document: object = json.loads(data)
+        document: object = json.loads(data, parse_int=canonical_whole)
     except (ValueError, RecursionError) as error:
         raise EvidenceError("a log entry is not JSON") from error
     if not isinstance(document, dict) or document.keys() != _FIELDS:

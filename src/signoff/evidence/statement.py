@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
 from signoff.errors import EvidenceError
-from signoff.record.digest import Digest, Json, canonical_json
+from signoff.record.digest import Digest, Json, canonical_json, canonical_whole
 
 StatementKind = Literal[
     "gate-decision",
@@ -79,7 +79,7 @@ def parse_statement(payload: bytes) -> Statement:
         EvidenceError: it is not.
     """
     try:
-        document = json.loads(payload)
+        document = json.loads(payload, parse_int=canonical_whole)
         predicate_type = document["predicateType"]
         kind = predicate_type.removeprefix(_PREDICATE_PREFIX).removesuffix(_PREDICATE_SUFFIX)
         subjects = tuple(

@@ -12,6 +12,9 @@ from signoff.errors import EvidenceError
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 
+LARGEST_WHOLE = 2**53 - 1
+"""Up to here a double tells every whole number from the next."""
+
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -66,6 +69,16 @@ def canonical_json(value: Json) -> bytes:
         return rfc8785.dumps(value)
     except rfc8785.CanonicalizationError as error:
         raise EvidenceError(f"this value has no canonical JSON: {error}") from error
+
+
+def canonical_whole(text: str) -> int | float:
+    """A whole number of canonical JSON, as it was before: the ``parse_int`` of whoever reads what is stored.
+
+    All numbers are doubles there (RFC 8785, section 3.2.2.3), and from 2**53 to 10**21 a float is written without
+    a point. It must be read as a float again: an integer of that size has no canonical JSON.
+    """
+    value = int(text)
+    return value if abs(value) <= LARGEST_WHOLE else float(text)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

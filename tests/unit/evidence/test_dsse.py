@@ -3,7 +3,7 @@ import json
 
 import pytest
 from evidence_samples import ANA, BEN, statement
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from signoff.errors import EvidenceError
@@ -47,6 +47,16 @@ def test_no_two_payloads_share_the_bytes_that_are_signed(
 def test_an_envelope_survives_its_json(payload: bytes, signatures: list[Signature]) -> None:
     envelope = Envelope(payload=payload, signatures=tuple(signatures))
     assert Envelope.from_json(envelope.to_json()) == envelope
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False) | st.floats(1e15, 1e22) | st.floats(-1e22, -1e15))
+@example(float(2**53 - 1))
+@example(float(2**53))
+@example(6.26955672401437e18)
+@example(1e21)
+def test_a_statement_is_read_with_every_number_that_can_be_said(number: float) -> None:
+    said = statement(evalue=number)
+    assert sign_statement(said).statement == said
 
 
 def test_signing_keeps_the_id_and_signs_once() -> None:
@@ -99,7 +109,25 @@ def test_an_envelope_that_is_off_is_refused(text: str, message: str) -> None:
         Envelope.from_json(text)
 
 
-@pytest.mark.parametrize("payload", [b"{}", b"\xff", b"[" * 100_000, statement().payload() + b" "])
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"{}",
+        b"\xff",
+        b"[" * 100_000,
+        statement().payload() + b" ",
+        statement(size=1.0).payload().replace(b":1}", b":9007199254740993}"),
+        statement(size=1.0).payload().replace(b":1}", b":1" + b"0" * 400 + b"}"),
+    ],
+    ids=[
+        "no statement",
+        "bytes",
+        "depth",
+        "space",
+        "a whole number between two doubles",
+        "beyond all doubles",
+    ],
+)
 def test_a_payload_that_is_no_statement_is_refused_on_reading(payload: bytes) -> None:
     with pytest.raises(EvidenceError):
         _ = Envelope(payload=payload).statement

@@ -20,7 +20,9 @@ entries = st.builds(
     subject=texts,
     statement=st.none() | texts,
     reasons=st.lists(texts, max_size=3).map(tuple),
-    detail=st.dictionaries(texts, st.none() | st.booleans() | st.integers(-9, 9) | texts, max_size=3),
+    detail=st.dictionaries(
+        texts, st.none() | st.booleans() | st.integers(-9, 9) | st.floats(2.0**53, 1e22) | texts, max_size=3
+    ),
 )
 
 

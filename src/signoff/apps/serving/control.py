@@ -41,12 +41,30 @@ _log = logging.getLogger("signoff.serving")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Verdict:
-    """A decision about the canary that must still be written down."""
+    """A decision about the canary that must still be written down.
+
+    An abort is kept until it is written or the ledger says that the canary ended otherwise; any other one until the
+    ledger tells where the canary is now.
+    """
 
     trial: Trial
     decision: StepDecision
     steps: tuple[StepCounts, ...]
     moment: Moment
+
+    @property
+    def aborts(self) -> bool:
+        """Whether it ends the canary."""
+        return self.decision.verdict == "abort"
+
+    @property
+    def words(self) -> str:
+        """What was decided, for people."""
+        canary, decided = (
+            self.trial.canary,
+            "its abort" if self.aborts else f"the end of step {self.decision.step + 1}",
+        )
+        return f"canary {canary.version}: {decided} is decided but not written down yet"
 
 
 @dataclass(kw_only=True, slots=True)
@@ -108,6 +126,7 @@ class Control:
         self._trial: Trial | None = None
         self._aborted: set[Digest] = set()
         self._verdict: _Verdict | None = None
+        self._unwritten = ""
         self._told: frozenset[str] = frozenset()
 
     async def begin(self) -> tuple[Reason, ...]:
@@ -137,7 +156,11 @@ class Control:
             group.create_task(self._write_down())
 
     async def close(self) -> None:
-        """End all scorers; what they have begun is finished."""
+        """Write down an abort that waits for it, and end all scorers; what they have begun is finished."""
+        verdict = self._verdict
+        if verdict is not None and verdict.aborts and not await self._write(verdict):
+            await self._write(verdict)  # the first may have met the one that was under way
+            self._tell()
         await self._pool.close()
 
     # Reading
@@ -285,7 +308,8 @@ class Control:
         """Take over the canary and the step that the ledger names."""
         canary, decided = wanted.canary, self._verdict
         if canary is None:
-            self._trial = self._verdict = None
+            self._trial = None
+            self._verdict = decided if decided is not None and decided.aborts else None
             return
         if canary.statement.id in self._aborted:
             self._trial = None
@@ -324,9 +348,9 @@ class Control:
             await asyncio.sleep(POLL_S if written else AGAIN_S)
 
     def _decided(self, verdict: _Verdict) -> None:
-        self._verdict = verdict
+        self._verdict, self._unwritten = verdict, ""
         ref = f"{self._rules.registered_model}/{verdict.trial.canary.version}"
-        if verdict.decision.verdict == "abort":
+        if verdict.aborts:
             self._aborted.add(verdict.trial.canary.statement.id)
             self._reconcile()  # callers do not wait for the ledger
             _log.error("canary %s: %s", ref, verdict.decision.message)
@@ -349,7 +373,7 @@ class Control:
         self._decided(_Verdict(trial=trial, decision=decision, steps=trial.steps(moment), moment=moment))
 
     async def _write(self, verdict: _Verdict) -> bool:
-        """Write a decision down; whether there was no trouble. It is forgotten when the ledger tells of it."""
+        """Write a decision down; whether there was no trouble."""
         try:
             await asyncio.to_thread(
                 record_step,
@@ -362,12 +386,14 @@ class Control:
                 actor=self._actor,
             )
         except SignoffError as error:
-            _log.debug("the canary's decision is not written down yet: %s", error.what)
+            self._unwritten = f"{verdict.words}: {error.what}"
         except Exception as error:  # noqa: BLE001 - the decision holds in this process, and is tried again
-            _log.debug("the canary's decision is not written down yet: %s", type(error).__name__)
+            self._unwritten = f"{verdict.words}: {type(error).__name__} while writing it"
         else:
-            return True
-        return False
+            self._unwritten = ""
+            if verdict.aborts and self._verdict is verdict:
+                self._verdict = None
+        return not self._unwritten
 
     # What people see
 
@@ -375,6 +401,8 @@ class Control:
         found = [f"{reason.code}: {reason.message}" for reason in self._reading.refused]
         if self._reading.trouble:
             found.append(self._reading.trouble)
+        if self._unwritten and self._verdict is not None:
+            found.append(self._unwritten)
         wanted = self._wanted
         if wanted is not None:
             found += [wanted.problem] if wanted.problem else []
