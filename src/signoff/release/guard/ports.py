@@ -2,12 +2,12 @@
 
 from typing import Protocol
 
-from signoff.evidence.roster import Roster
 from signoff.release.guard.model import (
     AliasAnswer,
     Asker,
     Change,
     Override,
+    Record,
     Ruling,
     RunFacts,
     VersionFacts,
@@ -135,5 +135,14 @@ class Guard(Protocol):
     def told(self, ruling: Ruling) -> None:
         """Remember refusals and warnings of this request, to write them down after its response."""
 
-    def roster(self) -> Roster:
-        """Who is who."""
+    def write(self, records: tuple[Record, ...], *, connection: object) -> None:
+        """Write records in the transaction that the hooks are about to commit.
+
+        Args:
+            records: what `decide` gave; nothing is called for none.
+            connection: the driver's DBAPI connection of that transaction, after its last flush.
+
+        Raises:
+            StoreError: the use case has a newer entry than what was decided on, or the ledger cannot be written:
+                the transaction must be refused.
+        """
