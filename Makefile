@@ -68,7 +68,7 @@ lint: $(VENV)/dev.stamp
 	@echo "== mypy"; $(BIN)/mypy
 	@echo "== import-linter"; $(BIN)/lint-imports --no-cache
 
-bench: $(VENV)/$(if $(filter assistant,$(NAME)),assistant,run).stamp
+bench: $(VENV)/$(if $(filter assistant,$(NAME)),assistant,$(if $(filter guard,$(NAME)),dev,run)).stamp
 	@test -n "$(NAME)" || { echo "make bench NAME=…: one of" $(basename $(notdir $(wildcard benchmarks/*.py))); exit 2; }
 	@$(BIN)/python benchmarks/$(NAME).py $(ARGS)
 

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -16,7 +17,14 @@ _OWNER = "postgres"
 
 @pytest.fixture(scope="session")
 def postgres_uri() -> Iterator[str]:
-    """Address of an empty database on a server that lives as long as the test session.
+    """Address of an empty database on a server that lives as long as the test session."""
+    with own_cluster() as uri:
+        yield uri
+
+
+@contextmanager
+def own_cluster() -> Iterator[str]:
+    """Address of an empty database on a server that lives until the block ends.
 
     Listens on a Unix socket only. PostgreSQL refuses to run as root; then it runs as the user postgres.
     """
