@@ -1,0 +1,95 @@
+"""Signoff's pages on the guarded server: what is released, what was refused lately, and what each rule is for."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from signoff.apps.verbs.status import statuses
+from signoff.apps.workspace import Workspace, now
+from signoff.errors import SignoffError
+from signoff.evidence.ledger import Entry
+from signoff.review.server_page import SHOWN, ServerView, rule_page, server_page
+from signoff.standard.guard import GUARD_RULES
+
+Opened: TypeAlias = Callable[[], Workspace]
+_LOOKED_AT = 2000
+"""Newest log entries in which refusals are looked for."""
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+"""The page itself allows its one style sheet by digest; the header adds what a page cannot say."""
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def page_routes(opened: Opened, *, problems: Callable[[], Sequence[str]]) -> list[Route]:
+    """The routes of the pages; whoever reaches them is logged in.
+
+    Args:
+        opened: the team's workspace by the standard in force.
+        problems: what is wrong with the server itself.
+    """
+
+    async def overview(request: Request) -> Response:
+        login = str(request.scope.get("state", {}).get("username", ""))
+        try:
+            return _page(
+                await run_in_threadpool(lambda: server_page(_view(opened(), login, tuple(problems()))))
+            )
+        except SignoffError as error:
+            return PlainTextResponse(f"This cannot be shown now: {error}", status_code=503, headers=_HEADERS)
+
+    async def rule(request: Request) -> Response:
+        named = request.path_params["rule"]
+        for known in GUARD_RULES:
+            if known == named:
+                guard = opened().standard.guard
+                return _page(await run_in_threadpool(lambda: rule_page(known, guard)))
+        return PlainTextResponse("There is no such rule.", status_code=404, headers=_HEADERS)
+
+    async def slash(request: Request) -> Response:  # noqa: RUF029 - a route's signature
+        # Links in the page are relative to a folder.
+        return RedirectResponse(request.url.path + "/", status_code=307)
+
+    return [
+        Route("/signoff", slash, methods=["GET"]),
+        Route("/signoff/", overview, methods=["GET"]),
+        Route("/signoff/rules/{rule}", rule, methods=["GET"]),
+    ]
+
+
+def _page(text: str) -> HTMLResponse:
+    return HTMLResponse(text, headers=_HEADERS)
+
+
+def _view(workspace: Workspace, login: str, problems: tuple[str, ...]) -> ServerView:
+    standard, people = workspace.standard, workspace.people()
+    person = people.roster.by_identity(login) if login else None
+    return ServerView(
+        login=login or "the one user of a server without login",
+        person="" if person is None else f"{person.email} ({', '.join(person.roles)})",
+        standard=f"standard version {standard.version}, profile {standard.profile}, {standard.digest.short}",
+        at=now(),
+        problems=problems,
+        use_cases=statuses(workspace, standard.use_cases.values()),
+        refusals=_refusals(workspace),
+        guard=standard.guard,
+    )
+
+
+def _refusals(workspace: Workspace) -> tuple[Entry, ...]:
+    """The newest refusals and warnings of the guard, newest first."""
+    rows = [row.entry for row in workspace.ledger().entries(last=_LOOKED_AT)]
+    told = [
+        entry
+        for entry in reversed(rows)
+        if entry.action.startswith("guard:")
+        and (entry.outcome == "refused" or entry.detail.get("mode") == "warn")
+    ]
+    return tuple(told[:SHOWN])
