@@ -18,10 +18,8 @@ from signoff.standard.guard import GUARD_RULES
 Opened: TypeAlias = Callable[[], Workspace]
 _LOOKED_AT = 2000
 """Newest log entries in which refusals are looked for."""
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-"""The page itself allows its one style sheet by digest; the header adds what a page cannot say."""
 _HEADERS = {
-    "Content-Security-Policy": _POLICY,
+    "Content-Security-Policy": "frame-ancestors 'none'",  # the page says the rest itself
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -46,16 +44,14 @@ def page_routes(opened: Opened, *, problems: Callable[[], Sequence[str]]) -> lis
             return PlainTextResponse(f"This cannot be shown now: {error}", status_code=503, headers=_HEADERS)
 
     async def rule(request: Request) -> Response:
-        named = request.path_params["rule"]
-        for known in GUARD_RULES:
-            if known == named:
-                guard = opened().standard.guard
-                return _page(await run_in_threadpool(lambda: rule_page(known, guard)))
-        return PlainTextResponse("There is no such rule.", status_code=404, headers=_HEADERS)
+        named = next((rule for rule in GUARD_RULES if rule == request.path_params["rule"]), None)
+        if named is None:
+            return PlainTextResponse("There is no such rule.", status_code=404, headers=_HEADERS)
+        return _page(await run_in_threadpool(rule_page, named, opened().standard.guard))
 
-    async def slash(request: Request) -> Response:  # noqa: RUF029 - a route's signature
-        # Links in the page are relative to a folder.
-        return RedirectResponse(request.url.path + "/", status_code=307)
+    async def slash(_request: Request) -> Response:
+        # Links in the page are relative to a folder; this one holds below a static prefix too.
+        return RedirectResponse("signoff/", status_code=307)
 
     return [
         Route("/signoff", slash, methods=["GET"]),
