@@ -262,9 +262,6 @@ def side_on(name: str, folder: Path, database: str) -> Iterator[Side]:
     kind: Kind = "guarded" if name == "guarded" else "bare"
     accounts = None if database.startswith("sqlite") else database
     place = prepare(folder / name, database, kind=kind, accounts=accounts)
-    if kind == "guarded":
-        standard = place.team.folder / "signoff.yaml"
-        standard.write_text(standard.read_text().replace("use_cases:", "guard: enforce\nuse_cases:", 1))
     with running(place) as process:
         add_users(place)
         place = work(place)

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -261,6 +262,9 @@ def prompts(recorder: Recorder) -> None:
     mlflow.genai.register_prompt(name="compat-prompt", template="Say it: {{word}}", tags={"k": "v"})
     mlflow.genai.set_prompt_alias("compat-prompt", "prod", 1)
     mlflow.genai.load_prompt("prompts:/compat-prompt@prod")
+    for thread in threading.enumerate():  # the client links prompts in threads of its own
+        if thread.name.startswith("link_prompt"):
+            thread.join()
     mlflow.genai.delete_prompt_alias("compat-prompt", "prod")
     mlflow.genai.search_prompts("name = 'compat-prompt'")
     client = mlflow.MlflowClient()
