@@ -7,7 +7,7 @@ import argparse
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +36,8 @@ class Story:
         about: one line for ``--help``.
         steps: key, title and what is done, in order.
         check: compares what is remembered as done with what is there; raises DemoError.
-        summary: says what happened; is given the seconds that it took.
+        happened: one line for each thing that was shown: its name, and what it came to.
+        then: commands to try next, with what each does.
     """
 
     name: str
@@ -44,7 +45,8 @@ class Story:
     about: str
     steps: tuple[tuple[str, str, Step], ...]
     check: Callable[[Runner], None]
-    summary: Callable[[Runner, float], None]
+    happened: Callable[[Runner], Iterable[tuple[str, str]]]
+    then: Callable[[Runner], Iterable[tuple[str, str]]] = lambda _: ()
 
     @property
     def team(self) -> Path:
@@ -96,7 +98,21 @@ def tell(story: Story, folder: Path, console: Console, *, fresh: bool) -> None:
         runner.title(number, words, resumed=resumed)
         if not resumed:
             runner.finish(name, **step(runner))
-    story.summary(runner, time.perf_counter() - start)
+    _sum_up(story, runner, time.perf_counter() - start)
+
+
+def _sum_up(story: Story, runner: Runner, seconds: float) -> None:
+    """What was shown, where it is, and what to try next."""
+    runner.console.print("\nWhat happened", style="bold")
+    took = f"{seconds:.0f} s; everything is in {runner.folder}, each command's output in .demo/log"
+    for name, words in (*story.happened(runner), ("took", took)):
+        runner.say(f"  {name:<10} {words}")
+    commands = tuple(story.then(runner))
+    if commands:
+        runner.console.print("\nTry next", style="bold")
+        runner.say(f"  cd {runner.folder} && export PATH={Path(sys.executable).parent}:$PATH")
+    for command, does in commands:
+        runner.say(f"  {command:<74} # {does}")
 
 
 def lay_out(runner: Runner, team: Path, *, data: Mapping[str, Path], message: str) -> dict[str, str]:

@@ -167,36 +167,36 @@ def turned_around(data: bytes) -> bytes:
     return data[:-size] + vectors[::-1].tobytes()
 
 
-def summary(runner: Runner, seconds: float) -> None:
-    """What was shown, where it is, and what to try next."""
-    state, say = runner.state, runner.say
-    runner.console.print("\nWhat happened", style="bold")
-    say(f"  released   {state['first']['version']}: words, {state['first']['quality']}")
-    say(f"  refused    {state['refused']['run']}: vectors, {state['refused']['reason']}")
-    say(f"             although {state['refused']['quality']}")
-    say(f"  released   {state['successor']['version']}: vectors with a threshold")
-    say(f"             {state['successor']['quality']}")
-    say(f"             {state['successor']['abstention']}")
-    say(f"  answered   {state['answered']['answer']}")
-    say(f"  exchanged  {state['exchanged']['reason']}")
-    say(f"  took       {seconds:.0f} s; everything is in {runner.folder}, each command's output in .demo/log")
-    runner.console.print("\nTry next", style="bold")
-    say(f"  cd {runner.folder} && export PATH={Path(sys.executable).parent}:$PATH")
-    first, last = state["first"]["version"], state["successor"]["version"]
-    for command, does in (
+def happened(runner: Runner) -> list[tuple[str, str]]:
+    """What was shown."""
+    state = runner.state
+    first, lost, won = state["first"], state["refused"], state["successor"]
+    return [
+        ("released", f"{first['version']}: words, {first['quality']}"),
+        ("refused", f"{lost['run']}: vectors, {lost['reason']}"),
+        ("", f"although {lost['quality']}"),
+        ("released", f"{won['version']}: vectors with a threshold"),
+        ("", won["quality"]),
+        ("", won["abstention"]),
+        ("answered", state["answered"]["answer"]),
+        ("exchanged", state["exchanged"]["reason"]),
+    ]
+
+
+def then(runner: Runner) -> list[tuple[str, str]]:
+    """What to try next."""
+    first, last = runner.state["first"]["version"], runner.state["successor"]["version"]
+    back = 'signoff rollback assistant --env prod --key keys/cleo --reason "drill"'
+    return [
         ('python ask.py "Why is int() broken?"', "ask it something"),
         (f"signoff diff {first} {last}", "what differs between both releases, component by component"),
         ("signoff lineage assistant@prod", "what production rests on"),
-        (
-            'signoff rollback assistant --env prod --key keys/cleo --reason "drill"',
-            "back to the last good release",
-        ),
+        (back, "back to the last good release"),
         (
             "mlflow ui --backend-store-uri sqlite:///mlflow.db",
             "the same runs, versions and prompts in MLflow",
         ),
-    ):
-        say(f"  {command:<74} # {does}")
+    ]
 
 
 STORY = Story(
@@ -213,7 +213,8 @@ STORY = Story(
         ("exchanged", "Somebody exchanges one file of the release", exchanged),
     ),
     check=check_runs,
-    summary=summary,
+    happened=happened,
+    then=then,
 )
 
 

@@ -12,6 +12,7 @@ says what is there.
 import re
 import sqlite3
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -246,43 +247,45 @@ def stored(folder: Path, query: str, value: str) -> bool:
         return connection.execute(query, (value,)).fetchone() is not None
 
 
-def summary(runner: Runner, seconds: float) -> None:
-    """What was shown, where it is, and what to try next."""
-    state, say = runner.state, runner.say
+def happened(runner: Runner) -> list[tuple[str, str]]:
+    """What was shown."""
+    state = runner.state
     runs = [facts["run"] for facts in state.values() if "run" in facts]
     lost, won, last = state["refused"], state["successor"], state["weekly"]
-    newest = [facts["version"] for facts in state.values() if "version" in facts][-1]
-    runner.console.print("\nWhat happened", style="bold")
-    say(f"  logged     {len(runs)} runs in experiment churn")
-    say(f"  refused    {lost['run']}  {lost['reason']}")
-    say(f"  approved   {won['version']} from run {won['run']}: its threshold restores that recall; promoted")
-    say(f"  retrained  {last['version']} from run {last['run']}: no worse than {won['version']}; promoted")
-    say(f"  scored     {state['predictions']['answer']}")
-    say(
-        "  traced     `signoff lineage predictions/churn`: table, version, run, data, commit, gate, approvals"
-    )
-    say(
-        f"  watched    {len(MONDAYS)} Mondays; precision at least {state['monitored']['bound']},"
-        f" that of {last['version']} less {SPARE}"
-    )
-    for week in MONDAYS:
-        facts = state[f"monday {week}"]
-        if "run" in facts:
-            then = f"{facts['version']} promoted" if "version" in facts else "not released"
-            say(f"  fired      {week}: retrained {facts['run']}; gate: {facts['verdict']}; {then}")
-    say(f"  taken back {state['taken back']['answer']}, as a drill")
-    say(f"  took       {seconds:.0f} s; everything is in {runner.folder}, each command's output in .demo/log")
-    runner.console.print("\nTry next", style="bold")
-    say(f"  cd {runner.folder} && export PATH={Path(sys.executable).parent}:$PATH")
-    for command, does in (
-        (f"signoff gate {lost['run']}", "judge the refused run against what is in production now"),
+    watched = f"precision at least {state['monitored']['bound']}, that of {last['version']} less {SPARE}"
+    return [
+        ("logged", f"{len(runs)} runs in experiment churn"),
+        ("refused", f"{lost['run']}  {lost['reason']}"),
+        ("approved", f"{won['version']} from run {won['run']}: its threshold restores that recall; promoted"),
+        ("retrained", f"{last['version']} from run {last['run']}: no worse than {won['version']}; promoted"),
+        ("scored", state["predictions"]["answer"]),
+        ("traced", "`signoff lineage predictions/churn`: table, version, run, data, commit, gate, approvals"),
+        ("watched", f"{len(MONDAYS)} Mondays; {watched}"),
+        *(("fired", words) for week in MONDAYS if (words := fired(state[f"monday {week}"], week))),
+        ("taken back", f"{state['taken back']['answer']}, as a drill"),
+    ]
+
+
+def fired(facts: Mapping[str, str], week: str) -> str:
+    """What followed on a Monday; "" when nothing fired."""
+    if "run" not in facts:
+        return ""
+    then = f"{facts['version']} promoted" if "version" in facts else "not released"
+    return f"{week}: retrained {facts['run']}; gate: {facts['verdict']}; {then}"
+
+
+def then(runner: Runner) -> list[tuple[str, str]]:
+    """What to try next."""
+    refused_run = runner.state["refused"]["run"]
+    newest = [facts["version"] for facts in runner.state.values() if "version" in facts][-1]
+    return [
+        (f"signoff gate {refused_run}", "judge the refused run against what is in production now"),
         (f"signoff approve {newest} --env prod --key keys/ana", "an author's approval: refused"),
         ("signoff lineage churn@prod", "what production rests on"),
         ("signoff watch churn --once", "measure what is released again: the same data fires nothing"),
         ("signoff admin audit --verify", "is the audit log as it was written?"),
         ("mlflow ui --backend-store-uri sqlite:///mlflow.db", "the same runs and versions in MLflow"),
-    ):
-        say(f"  {command:<74} # {does}")
+    ]
 
 
 STEPS: tuple[tuple[str, str, Step], ...] = (
@@ -307,7 +310,8 @@ STORY = Story(
     about="Watch a churn model go from notebook to production.",
     steps=STEPS,
     check=check_intact,
-    summary=summary,
+    happened=happened,
+    then=then,
 )
 
 

@@ -309,18 +309,18 @@ def check(runner: Runner) -> None:
             raise DemoError(f"{facts['version']} is gone; start again with: make {STORY.target} ARGS=--fresh")
 
 
-def summary(runner: Runner, seconds: float) -> None:
-    """What was shown, and where it is."""
-    state, say = runner.state, runner.say
+def happened(runner: Runner) -> list[tuple[str, str]]:
+    """What was shown."""
+    state = runner.state
     good, bad, back = state["good canary"], state["failing canary"], state["rolled back"]
-    runner.console.print("\nWhat happened", style="bold")
-    say(f"  released   {state['first']['version']}; {state['loaded']['latency']}")
-    say(f"  taken over {good['version']}: {good['message']}")
-    say(f"  aborted    {bad['version']}: {bad['message']}")
-    say(f"             {bad['rescued']} requests that it failed were answered by {good['version']}")
-    say(f"  rolled back to {state['first']['version']} in {back['rollback_ms']} ms under load;")
-    say(f"             of {back['requests']} requests meanwhile, {back['failed']} went without an answer")
-    say(f"  took       {seconds:.0f} s; everything is in {runner.folder}, each command's output in .demo/log")
+    return [
+        ("released", f"{state['first']['version']}; {state['loaded']['latency']}"),
+        ("taken over", f"{good['version']}: {good['message']}"),
+        ("aborted", f"{bad['version']}: {bad['message']}"),
+        ("", f"{bad['rescued']} requests that it failed were answered by {good['version']}"),
+        ("rolled back", f"to {state['first']['version']} in {back['rollback_ms']} ms under load;"),
+        ("", f"of {back['requests']} requests meanwhile, {back['failed']} went without an answer"),
+    ]
 
 
 STORY = Story(
@@ -337,7 +337,7 @@ STORY = Story(
         ("traced", "What is remembered of it", traced),
     ),
     check=check,
-    summary=summary,
+    happened=happened,
 )
 
 

@@ -106,17 +106,18 @@ def to_production(runner: Runner, run: str, context: str, notes: str) -> str:
     return release(runner, run, use_case="tickets", context=said, notes=notes)
 
 
-def summary(runner: Runner, seconds: float) -> None:
-    """What was shown, and where it is."""
-    state, say = runner.state, runner.say
-    runner.console.print("\nWhat happened", style="bold")
-    say(f"  released   {state['first']['version']}: words")
-    say(f"  {state['strongest']['verdict']:<9}  {state['strongest']['run']}  {state['strongest']['reason']}")
-    say(f"             although {state['strongest']['quality']}")
-    say(f"  refused    {state['renumbered']['run']}  {state['renumbered']['reason']}")
-    say(f"  released   {state['successor']['version']}: {state['successor']['quality']}")
-    say(f"  routed     {state['routed']['answer']}")
-    say(f"  took       {seconds:.0f} s; everything is in {runner.folder}, each command's output in .demo/log")
+def happened(runner: Runner) -> list[tuple[str, str]]:
+    """What was shown."""
+    state = runner.state
+    strongest, renumbered, successor = state["strongest"], state["renumbered"], state["successor"]
+    return [
+        ("released", f"{state['first']['version']}: words"),
+        (strongest["verdict"], f"{strongest['run']}  {strongest['reason']}"),
+        ("", f"although {strongest['quality']}"),
+        ("refused", f"{renumbered['run']}  {renumbered['reason']}"),
+        ("released", f"{successor['version']}: {successor['quality']}"),
+        ("routed", state["routed"]["answer"]),
+    ]
 
 
 STORY = Story(
@@ -132,7 +133,7 @@ STORY = Story(
         ("routed", "Route today's inbox", routed),
     ),
     check=check_runs,
-    summary=summary,
+    happened=happened,
 )
 
 

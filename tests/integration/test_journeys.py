@@ -4,20 +4,19 @@ Also what happens between its steps: the registry fails after the ledger, the le
 and several people promote at the same time.
 """
 
-import http.client
 import json
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import closing
 from pathlib import Path
-from threading import Barrier, Thread
+from threading import Barrier
 from urllib.parse import urlsplit
 
 import pytest
 from mlflow_server import own_database, serving
 from team import STANDARD, Outcome, Team, copy_team, git, inside, log_run, make_team, registry, signoff
+from wire import wired
 
 from signoff.adapters.ledger_sql import SqlLedger
 from signoff.apps.verbs.reference import VersionReference
@@ -91,70 +90,7 @@ def everything_is_traced(team: Team) -> None:
 
 # Behind a server
 
-
-class Proxy(ThreadingHTTPServer):
-    """Hands requests on to a server; drops the connection for those whose path ends with ``broken``."""
-
-    daemon_threads = True
-
-    def __init__(self, target: str) -> None:
-        super().__init__(("127.0.0.1", 0), _Forward)
-        self.target = urlsplit(target)
-        self.broken: str | None = None
-        self.dropped = 0
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    @contextmanager
-    def breaking(self, path: str) -> Iterator[None]:
-        self.broken, dropped = path, self.dropped
-        yield
-        self.broken = None
-        assert self.dropped > dropped, "no request was dropped"
-
-
-class _Forward(BaseHTTPRequestHandler):
-    server: Proxy
-
-    def _forward(self) -> None:
-        path = urlsplit(self.path).path
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        broken = self.server.broken is not None and path.endswith(self.server.broken)
-        if broken and self.command != "GET":
-            self.server.dropped += 1
-            self.close_connection = True
-            return
-        target = self.server.target
-        with closing(http.client.HTTPConnection(str(target.hostname), target.port, timeout=60)) as upstream:
-            upstream.request(self.command, self.path, body, dict(self.headers))
-            answer = upstream.getresponse()
-            content = answer.read()
-        self.send_response(answer.status)
-        for name, value in answer.getheaders():
-            if name.lower() not in ("content-length", "transfer-encoding", "connection", "date", "server"):
-                self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _forward  # noqa: N815 - the base class's names
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def proxied(target: str) -> Iterator[Proxy]:
-    with Proxy(target) as proxy:
-        thread = Thread(target=proxy.serve_forever)
-        thread.start()
-        try:
-            yield proxy
-        finally:
-            proxy.shutdown()
-            thread.join()
+ALIAS_MOVE = "(POST|DELETE) .*/registered-models/alias$"
 
 
 @pytest.mark.parametrize("ledger", ["of its own", "in the server's database"])
@@ -162,12 +98,12 @@ def test_the_whole_path_over_http(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
     database = f"sqlite:///{tmp_path / 'server.db'}"
     kept = "sqlite:///../ledger.db" if ledger == "of its own" else database
-    with serving(database, tmp_path) as server, proxied(server.address) as proxy:
-        standard = f"{STANDARD}store: {proxy.address}\nledger: {kept}\n"
-        team = make_team(tmp_path / "team/repo", standard, proxy.address)
+    with serving(database, tmp_path) as server, wired(server.address) as wire:
+        standard = f"{STANDARD}store: {wire.address}\nledger: {kept}\n"
+        team = make_team(tmp_path / "team/repo", standard, wire.address)
         approved(team, team.good, 1)
 
-        with proxy.breaking("registered-models/alias"):
+        with wire.losing(ALIAS_MOVE):
             outcome = signoff(team, "promote", "tumours/1", key="cleo")
         assert outcome.code == 2, outcome
         assert "the release is recorded, but alias @prod could not be moved" in outcome.err
@@ -182,13 +118,13 @@ def test_the_whole_path_over_http(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         everything_is_traced(team)
 
         with inside(team.folder):
-            second = log_run("good", store=proxy.address)
+            second = log_run("good", store=wire.address)
         approved(team, second, 2)
         done(signoff(team, "promote", "tumours/2", key="cleo"))
         assert alias(team) == 2
 
         back = ("rollback", "tumours", "--reason", "complaints")
-        with proxy.breaking("registered-models/alias"):
+        with wire.losing(ALIAS_MOVE):
             outcome = signoff(team, *back, key="cleo")
         assert outcome.code == 2, outcome
         assert alias(team) == 2

@@ -13,15 +13,17 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """What goes wrong, once.
+    """What goes wrong, once or until it is mended.
 
     Attributes:
         request: regular expression that finds it in ``METHOD /path``.
         when: ``before``: the request is lost; ``after``: its answer is.
+        again: whether it goes wrong however often it is asked.
     """
 
     request: str
     when: Literal["before", "after"]
+    again: bool = False
 
 
 class Wire(ThreadingHTTPServer):
@@ -48,17 +50,26 @@ class Wire(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def fails(self, request: str, when: str) -> bool:
-        """Whether this is the request and moment that fail; the next time it does not."""
+        """Whether this is a request and moment that fail."""
         fault = self.fault
         if fault is None or fault.when != when or re.search(fault.request, request) is None:
             return False
-        self.fault = None
+        if not fault.again:
+            self.fault = None
         return True
 
     @property
     def broke(self) -> bool:
         """Whether the fault has happened."""
         return self.fault is None
+
+    @contextmanager
+    def losing(self, request: str) -> Iterator[None]:
+        """Lose this request, however often it is asked, to the end of the block; it must be asked there."""
+        self.fault, asked = Fault(request=request, when="before", again=True), len(self.requests)
+        yield
+        assert any(re.search(request, one) for one in self.requests[asked:]), f"nobody asked {request}"
+        self.fault = None
 
     def mend(self) -> None:
         """Work from now on."""

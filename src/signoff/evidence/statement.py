@@ -22,6 +22,8 @@ StatementKind = Literal[
     "rollout",
     "load-test",
     "trigger",
+    "override",
+    "inherited",
 ]
 KINDS: tuple[StatementKind, ...] = get_args(StatementKind)
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"

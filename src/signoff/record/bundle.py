@@ -54,6 +54,13 @@ class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """A value that knows exactly its fields."""
 
 
+class _Component(_Strict, frozen=True, kw_only=True):
+    """What every component has."""
+
+    name: Text
+    version: Text
+
+
 class NoSettings(_Strict, frozen=True, kw_only=True):
     """Nothing to set."""
 
@@ -70,11 +77,9 @@ class OnnxSettings(_Strict, frozen=True, kw_only=True):
     pooling: Literal["mean", "cls"] = "mean"
 
 
-class OnnxEmbedder(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="onnx"):
+class OnnxEmbedder(_Component, frozen=True, kw_only=True, tag_field="kind", tag="onnx"):
     """A sentence embedder: ``model.onnx`` and ``tokenizer.json``."""
 
-    name: Text
-    version: Text
     settings: OnnxSettings = OnnxSettings()
 
 
@@ -84,19 +89,15 @@ class WordSettings(_Strict, frozen=True, kw_only=True):
     stopwords: Literal["english", "none"] = "english"
 
 
-class WordEmbedder(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="bm25"):
+class WordEmbedder(_Component, frozen=True, kw_only=True, tag_field="kind", tag="bm25"):
     """No vectors: texts are compared by their words."""
 
-    name: Text
-    version: Text
     settings: WordSettings = WordSettings()
 
 
-class FlatIndex(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="flat"):
+class FlatIndex(_Component, frozen=True, kw_only=True, tag_field="kind", tag="flat"):
     """All passages' vectors, compared one by one (``index.faiss``), and ``passages.jsonl``."""
 
-    name: Text
-    version: Text
     settings: NoSettings = NoSettings()
 
 
@@ -107,11 +108,9 @@ class WordIndexSettings(_Strict, frozen=True, kw_only=True):
     b: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.75
 
 
-class WordIndex(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="bm25"):
+class WordIndex(_Component, frozen=True, kw_only=True, tag_field="kind", tag="bm25"):
     """The words of all passages (``bm25/``), and ``passages.jsonl``."""
 
-    name: Text
-    version: Text
     settings: WordIndexSettings = WordIndexSettings()
 
 
@@ -128,26 +127,21 @@ class RetrieverSettings(_Strict, frozen=True, kw_only=True):
     min_score: Score = 0.0
 
 
-class DenseRetriever(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="dense"):
+class DenseRetriever(_Component, frozen=True, kw_only=True, tag_field="kind", tag="dense"):
     """By the cosine of vectors."""
 
-    name: Text
-    version: Text
     settings: RetrieverSettings = RetrieverSettings()
 
 
-class WordRetriever(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="bm25"):
+class WordRetriever(_Component, frozen=True, kw_only=True, tag_field="kind", tag="bm25"):
     """By BM25."""
 
-    name: Text
-    version: Text
     settings: RetrieverSettings = RetrieverSettings()
 
 
-class Prompt(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="template"):
+class Prompt(_Component, frozen=True, kw_only=True, tag_field="kind", tag="template"):
     """A prompt of MLflow's registry by name and version, and its text in ``template.txt``."""
 
-    name: Text
     version: Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,8}$")]
     settings: NoSettings = NoSettings()
 
@@ -158,11 +152,9 @@ class ExtractiveSettings(_Strict, frozen=True, kw_only=True):
     sentences: Annotated[int, Meta(ge=1, le=10)] = 1
 
 
-class ExtractiveGenerator(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="extractive"):
+class ExtractiveGenerator(_Component, frozen=True, kw_only=True, tag_field="kind", tag="extractive"):
     """The answer is quoted from the passages; nothing in a passage is followed."""
 
-    name: Text
-    version: Text
     settings: ExtractiveSettings = ExtractiveSettings()
 
 
@@ -191,11 +183,9 @@ class OpenAISettings(_Strict, frozen=True, kw_only=True):
     seed: int | None = None
 
 
-class OpenAIGenerator(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="openai"):
+class OpenAIGenerator(_Component, frozen=True, kw_only=True, tag_field="kind", tag="openai"):
     """The answer is written by a model behind an endpoint."""
 
-    name: Text
-    version: Text
     settings: OpenAISettings
 
 
@@ -217,11 +207,9 @@ class GuardrailSettings(_Strict, frozen=True, kw_only=True):
     ungrounded: Literal["extract", "abstain"] = "extract"
 
 
-class Guardrails(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="limits"):
+class Guardrails(_Component, frozen=True, kw_only=True, tag_field="kind", tag="limits"):
     """Limits of what is asked and answered."""
 
-    name: Text
-    version: Text
     settings: GuardrailSettings = GuardrailSettings()
 
 
@@ -324,6 +312,27 @@ def _component(role: str, entry: Json, files: Sequence[FileDigest]) -> Digest:
             "files": [[f.path.removeprefix(folder), f.size, str(f.digest)] for f in own],
         }
     )
+
+
+def prompt_digest(name: str, version: int, template: str) -> Digest | None:
+    """The digest that the component of a prompt has in every bundle that `signoff.log_bundle` makes with it.
+
+    Args:
+        name: the prompt's name in MLflow's registry.
+        version: its version there.
+        template: that version's text.
+
+    Returns:
+        None for a name or version that no bundle can have.
+    """
+    try:
+        prompt = msgspec.convert({"kind": "template", "name": name, "version": str(version)}, Prompt)
+    except msgspec.ValidationError:
+        return None
+    text = template.encode()
+    path = f"{COMPONENT_FOLDER}/prompt/{PROMPT_FILE}"
+    file = FileDigest(path=path, size=len(text), digest=Digest.of(text))
+    return _component("prompt", msgspec.to_builtins(prompt), (file,))
 
 
 def component_facts(data: bytes, files: Sequence[FileDigest]) -> Mapping[str, Json]:

@@ -1,6 +1,7 @@
 """Names of the tags that run capture writes, and where else the same fact may stand.
 
-These tags are for people and for conformance; a release decision never trusts one of them.
+These tags are for people and for conformance; a release decision never trusts one of them. `LOGIN` apart: a guarded
+server writes it, and no client can.
 """
 
 from signoff.record.run import RunRecord
@@ -21,6 +22,8 @@ STANDARD_VERSION = "signoff.standard.version"
 STANDARD_DIGEST = "signoff.standard.digest"
 PLATFORM_PREFIX = "signoff.platform."
 TRIGGER = "signoff.trigger"
+LOGIN = "signoff.login"
+"""Login under which a guarded server authenticated whoever made the run."""
 
 TRIGGER_VARIABLE = "SIGNOFF_TRIGGER"
 """Environment variable that holds the id of the firing for which a run is trained; see `TRIGGER`."""

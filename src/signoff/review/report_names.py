@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 from signoff.conformance.boundary import check_experiments, use_case_of
 from signoff.review.checklist import Item, Section, counted, some
@@ -28,24 +29,16 @@ def names(survey: Survey) -> Section:
 def _outside(survey: Survey) -> Item:
     where = {run.run_id: use_case_of(survey.standard, run.experiment) for run in survey.runs}
     outside = [run for run in survey.runs if where[run.run_id] is None]
+    item = partial(Item, code="names:outside", use_case="")
     if not survey.runs:
-        return Item(
-            code="names:outside",
-            use_case="",
-            answer="nothing to judge",
-            sentence=f"No run was started since {survey.since}.",
-        )
+        return item(answer="nothing to judge", sentence=f"No run was started since {survey.since}.")
     if not outside:
-        return Item(
-            code="names:outside",
-            use_case="",
+        return item(
             answer="good",
             sentence=f"{counted(len(survey.runs), 'run')} in the period, each within a use case.",
         )
     experiments = Counter(run.experiment for run in outside)
-    return Item(
-        code="names:outside",
-        use_case="",
+    return item(
         answer="problem",
         sentence=f"{len(outside):,} of {counted(len(survey.runs), 'run')} outside every use case, "
         f"in {counted(len(experiments), 'experiment')}; none of them can be proposed.",
@@ -70,23 +63,15 @@ def _experiment_names(survey: Survey) -> Item:
         if finding.code != "experiment:unknown"
     ]
     used = [experiment for experiment in survey.experiments if experiment.runs]
+    item = partial(Item, code="names:experiments", use_case="")
     if not used:
-        return Item(
-            code="names:experiments",
-            use_case="",
-            answer="nothing to judge",
-            sentence="No experiment holds a run.",
-        )
+        return item(answer="nothing to judge", sentence="No experiment holds a run.")
     if not found:
-        return Item(
-            code="names:experiments",
-            use_case="",
+        return item(
             answer="good",
             sentence=f"{counted(len(used), 'experiment')}, none named after a person, a notebook or a date.",
         )
-    return Item(
-        code="names:experiments",
-        use_case="",
+    return item(
         answer="attention",
         sentence=f"{len({finding.subject for finding in found})} of {counted(len(used), 'experiment')} "
         "named after a person, a notebook or a date.",
@@ -103,25 +88,14 @@ def _run_names(use_case: UseCaseSurvey) -> Iterator[Item]:
         return
     runs = use_case.runs
     odd = [run for run in runs if not re.fullmatch(pattern, run.run_name)]
+    item = partial(Item, code="names:runs", use_case=use_case.name)
     if not runs:
-        yield Item(
-            code="names:runs",
-            use_case=use_case.name,
-            answer="nothing to judge",
-            sentence="No run in the period.",
-        )
+        yield item(answer="nothing to judge", sentence="No run in the period.")
     elif not odd:
-        yield Item(
-            code="names:runs",
-            use_case=use_case.name,
-            answer="good",
-            sentence=f"{counted(len(runs), 'run')}, each named after {pattern}.",
-        )
+        yield item(answer="good", sentence=f"{counted(len(runs), 'run')}, each named after {pattern}.")
     else:
         by = Counter(run.user or "unknown" for run in odd)
-        yield Item(
-            code="names:runs",
-            use_case=use_case.name,
+        yield item(
             answer="attention",
             sentence=f"{len(odd):,} of {counted(len(runs), 'run')} do not match {pattern}.",
             facts=tuple(f"{user}: {counted(count, 'run')}" for user, count in by.most_common()),
@@ -133,23 +107,14 @@ def _run_names(use_case: UseCaseSurvey) -> Iterator[Item]:
 def _models(survey: Survey) -> Item:
     known = {use_case.rules.registered_model for use_case in survey.use_cases}
     strangers = sorted(set(survey.models) - known)
+    item = partial(Item, code="names:models", use_case="")
     if not survey.models:
-        return Item(
-            code="names:models",
-            use_case="",
-            answer="nothing to judge",
-            sentence="The registry is empty.",
-        )
+        return item(answer="nothing to judge", sentence="The registry is empty.")
     if not strangers:
-        return Item(
-            code="names:models",
-            use_case="",
-            answer="good",
-            sentence=f"{counted(len(survey.models), 'registered model')}, each of a use case.",
+        return item(
+            answer="good", sentence=f"{counted(len(survey.models), 'registered model')}, each of a use case."
         )
-    return Item(
-        code="names:models",
-        use_case="",
+    return item(
         answer="problem",
         sentence=f"{len(strangers)} of {counted(len(survey.models), 'registered model')} belong to no use case: "
         "whatever is served from them was never judged.",

@@ -1,6 +1,7 @@
 """Question 4: does the registry say why its versions are there, and are they worth keeping?"""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from signoff.errors import EvidenceError
 from signoff.record.digest import Json
@@ -51,16 +52,12 @@ def _context(use_case: UseCaseSurvey) -> Item:
         and (fields := thin_fields(proposal, use_case.rules.notes))
     }
     total = counted(len(use_case.versions), "version")
+    item = partial(Item, code="registry:context", use_case=use_case.name)
     if not bare and not thin:
-        return Item(
-            code="registry:context",
-            use_case=use_case.name,
-            answer="good",
-            sentence=f"{total}, each with a signed proposal whose context says something.",
+        return item(
+            answer="good", sentence=f"{total}, each with a signed proposal whose context says something."
         )
-    return Item(
-        code="registry:context",
-        use_case=use_case.name,
+    return item(
         answer="problem" if bare else "attention",
         sentence=f"Of {total}, {len(bare)} have no signed proposal and {len(thin)} a context of fewer than "
         f"{THIN} words.",
@@ -97,16 +94,13 @@ def _idle(survey: Survey, use_case: UseCaseSurvey) -> Item:
         if version.version not in decided and (days := survey.age_of_ms(version.created_at)) >= IDLE_DAYS
     ]
     total = counted(len(use_case.versions), "version")
+    item = partial(Item, code="registry:idle", use_case=use_case.name)
     if not idle:
-        return Item(
-            code="registry:idle",
-            use_case=use_case.name,
+        return item(
             answer="good",
             sentence=f"{total}, none of which waits for a decision for {IDLE_DAYS} days or more.",
         )
-    return Item(
-        code="registry:idle",
-        use_case=use_case.name,
+    return item(
         answer="attention",
         sentence=f"{len(idle)} of {total} were never approved, rejected or released in {IDLE_DAYS} days or more.",
         facts=tuple(f"{version.ref}: registered {days} days ago" for version, days in idle),
@@ -117,16 +111,13 @@ def _idle(survey: Survey, use_case: UseCaseSurvey) -> Item:
 
 def _runs(use_case: UseCaseSurvey) -> Item:
     gone = [v for v in use_case.versions if v.run_id is None or v.run_id not in use_case.live_runs]
+    item = partial(Item, code="registry:runs", use_case=use_case.name)
     if not gone:
-        return Item(
-            code="registry:runs",
-            use_case=use_case.name,
+        return item(
             answer="good",
             sentence=f"{counted(len(use_case.versions), 'version')}, each with its run in the store.",
         )
-    return Item(
-        code="registry:runs",
-        use_case=use_case.name,
+    return item(
         answer="problem",
         sentence=f"{len(gone)} of {counted(len(use_case.versions), 'version')} have no run behind them any more.",
         facts=tuple(
@@ -151,10 +142,9 @@ def _aliases(survey: Survey, use_case: UseCaseSurvey) -> Iterator[Item]:
             facts=tuple(f"{name}: {why}" for name, why in unknown),
             advice="Review again when the server can be reached.",
         )
+    item = partial(Item, code="registry:aliases", use_case=use_case.name)
     if wrong:
-        yield Item(
-            code="registry:aliases",
-            use_case=use_case.name,
+        yield item(
             answer="problem",
             sentence=f"{counted(len(wrong), 'alias', 'aliases')} not where a signed release put it.",
             facts=tuple(fact for _, fact in wrong),
@@ -162,9 +152,7 @@ def _aliases(survey: Survey, use_case: UseCaseSurvey) -> Iterator[Item]:
             advice="`signoff promote` puts an alias back to what is released; nobody sets one by hand.",
         )
     else:
-        yield Item(
-            code="registry:aliases",
-            use_case=use_case.name,
+        yield item(
             answer="good" if pointed else "nothing to judge",
             sentence=f"{counted(pointed, 'alias', 'aliases')} where a signed release put it."
             if pointed

@@ -168,7 +168,7 @@ def _release(release: Signed, history: History, people: People) -> Link:
     name = (
         f"version {release.number('version')} to {release.text('environment')}, statement {release.id.short}"
     )
-    detail = [f"{release.text('at')} by {', '.join(release.signers) or 'nobody'}"]
+    detail = [f"{release.text('at')} by {release.signed_by or 'nobody'}"]
     detail += [f"self-approved by {person}" for person in release.texts("self_approved")]
     waived = release.statement.predicate.get("waived")
     if isinstance(waived, Mapping) and waived:

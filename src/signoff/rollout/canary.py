@@ -14,6 +14,7 @@ Under its hypothesis each has mean 1 at every moment, so that the chance that it
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 from signoff.rollout.model import Counts, StepCounts, StepDecision, StepVerdict
 from signoff.standard.deployment import CanaryRules
@@ -104,10 +105,11 @@ def _share(step: StepCounts) -> float:
     return step.canary.requests / requests if requests else 0.0
 
 
-def _spaced(low: float, high: float) -> list[float]:
+@lru_cache(maxsize=32)
+def _spaced(low: float, high: float) -> tuple[float, ...]:
     """So many values from low to high, equally spaced in their logarithms."""
     stride = math.log(high / low) / (RATES - 1)
-    return [low * math.exp(stride * at) for at in range(RATES)]
+    return tuple(low * math.exp(stride * at) for at in range(RATES))
 
 
 def _log_mean(logs: Sequence[float]) -> float:

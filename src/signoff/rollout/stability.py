@@ -19,6 +19,7 @@ Scott, Annals of Statistics 1984, 12:46), and as T is estimated from few days, c
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,6 +148,7 @@ def _excess(values: Column, per_day: list[Counts]) -> FloatArray:
     return np.asarray(found, dtype=np.float64)
 
 
+@lru_cache(maxsize=32)
 def _largest_square(count: int) -> float:
     """Expected largest of so many squares of standard normal numbers: ∫ 1 - F(x)^count dx over x > 0."""
     x = np.linspace(0.0, 60.0, 6001)

@@ -43,6 +43,19 @@ def test_the_digest_is_of_the_content() -> None:
     assert parse_roster(ROSTER_TEXT.replace("[author]", "[reviewer]"), "x").digest != roster().digest
 
 
+def test_a_server_that_vouches_has_a_key_and_no_role() -> None:
+    text = f"people:\n  a@b: {{name: Server, vouches: true, keys: ['{KEY}']}}\n"
+    with_roles = text.replace("vouches: true", "vouches: true, roles: []")
+    (server,) = parse_roster(text, "roster.yaml").people
+    assert (server.vouches, server.roles) == (True, ())
+    assert parse_roster(with_roles, "roster.yaml").digest == parse_roster(text, "roster.yaml").digest
+    person = text.replace("vouches: true", "roles: [author]")
+    assert (
+        parse_roster(person.replace("roles", "vouches: false, roles"), "x").digest
+        == parse_roster(person, "x").digest
+    )
+
+
 def test_roles_that_the_standard_does_not_define_are_named() -> None:
     found = unknown_roles(roster(), ["author", "reviewer"])
     assert [(person.email, role) for person, role in found] == [("ben@shop.example", "platform")]
@@ -63,6 +76,18 @@ def test_roles_that_the_standard_does_not_define_are_named() -> None:
         ("people:\n  a@b:\n    name: Ana\n    roles: author", 4, "roles is a list of texts"),
         ("people:\n  a@b:\n    name: Ana\n    roles: [author]\n    demo: 1", 5, "true or false"),
         ("people:\n  a@b:\n    name: Ana\n    roles: [author]\n    key: x", 5, "unknown field 'key'"),
+        (f"people:\n  a@b: {{name: Ana, vouches: 1, roles: [author], keys: ['{KEY}']}}", 2, "true or false"),
+        (
+            f"people:\n  a@b:\n    name: Server\n    vouches: false\n    keys: ['{KEY}']",
+            2,
+            "at least one role",
+        ),
+        ("people:\n  a@b:\n    name: Server\n    vouches: true", 4, "needs its key"),
+        (
+            f"people:\n  a@b:\n    name: Server\n    vouches: true\n    roles: [reviewer]\n    keys: ['{KEY}']",
+            5,
+            "no role of its own",
+        ),
         ("people:\n  a@b: {name: Ana, roles: [author]}\nteam: x", 3, "unknown field 'team'"),
         (
             "people:\n  a@b:\n    name: Ana\n    roles: [a]\n    keys:\n      - ssh-rsa AAAA",

@@ -12,6 +12,7 @@ from signoff.record.bundle import (
     component_digests,
     component_facts,
     parse_bundle,
+    prompt_digest,
     render_bundle,
 )
 from signoff.record.digest import Digest, FileDigest
@@ -102,6 +103,16 @@ def test_a_file_belongs_to_the_component_in_whose_folder_it_lies(
     assert [known for known in ROLES if before[known] != after[known]] == [role]
     outside = FileDigest(path=f"{role}/{name}", size=len(content), digest=Digest.of(content))
     assert component_digests(data, (*FILES, outside)) == before
+
+
+@given(st.text("abc {}\n\u00e4\u4e2d", max_size=20), st.integers(1, 99))
+def test_a_prompts_digest_follows_from_the_registry_alone(text: str, version: int) -> None:
+    data = render_bundle(bundle_of(said(prompt={"version": str(version)})))
+    content = text.encode()
+    file = FileDigest(path="components/prompt/template.txt", size=len(content), digest=Digest.of(content))
+    assert prompt_digest("answer", version, text) == component_digests(data, (file,))["prompt"]
+    assert prompt_digest("answer", version, text + "!") != prompt_digest("answer", version, text)
+    assert prompt_digest("answer", 0, text) is None
 
 
 def test_two_bundles_are_compared_by_name_version_setting_and_digest() -> None:

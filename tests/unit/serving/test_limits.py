@@ -38,17 +38,20 @@ def test_rows_count_in_all_row_groups() -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "options"),
+    ("value", "rows", "columns", "options"),
     [
-        (pa.table({"x": pa.repeat("a" * 10_000, 50_000)}), {}),
-        (pa.table({"x": pa.repeat(b"a" * 10_000, 50_000)}), {}),
-        (pa.table({"x": pa.array(["a" * 1_000_000] * 300)}), {"use_dictionary": False}),
-        (pa.table({f"x{n}": pa.repeat(1.0, 100_000) for n in range(300)}), {}),
+        ("a" * 10_000, 30_000, 1, {}),
+        (b"a" * 10_000, 30_000, 1, {}),
+        ("a" * 1_000_000, 300, 1, {"use_dictionary": False}),
+        (1.0, 100_000, 300, {}),
     ],
     ids=["one text in many rows", "one value of bytes in many rows", "long texts", "many columns"],
 )
-def test_more_bytes_than_are_taken(table: pa.Table, options: dict[str, Any]) -> None:
-    body = parquet(table, **options)
+def test_more_bytes_than_are_taken(
+    value: str | bytes | float, rows: int, columns: int, options: dict[str, Any]
+) -> None:
+    column = pa.repeat(value, rows)
+    body = parquet(pa.table({f"x{n}": column for n in range(columns)}), **options)
     assert len(body) < 1_000_000
     assert "bytes when it is decoded; at most 268,435,456 are taken" in str(asked(body))
 

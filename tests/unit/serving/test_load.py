@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
 
-from signoff.apps.serving.load import Load, host_of, measure
+from signoff.apps.serving.load import Load, LoadSeen, host_of, measure
 from signoff.errors import StoreError, UsageError
 
 DIGEST = "sha256:" + "1" * 64
@@ -38,7 +38,7 @@ def answering(status: int, body: bytes, *, named: int | None = None) -> Iterator
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever)
+    thread = Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -48,23 +48,28 @@ def answering(status: int, body: bytes, *, named: int | None = None) -> Iterator
         server.server_close()
 
 
-@pytest.mark.parametrize(
-    ("status", "body", "good"),
-    [
-        (200, b'{"predictions": [0]}', True),
-        (200, b"{}", False),
-        (200, b'{"predictions": []}', False),
-        (200, b"[1]", False),
-        (200, b"fine", False),
-        (200, b"", False),
-        (500, b'{"predictions": [0]}', False),
-    ],
-)
-def test_only_an_answer_with_predictions_is_a_good_one(status: int, body: bytes, *, good: bool) -> None:
-    with answering(status, body) as url:
-        seen = asyncio.run(measure(Load(url=url, connections=1, seconds=0.5, bodies=("{}",))))
-    assert (bool(seen.times_ms), bool(seen.failed)) == (good, not good)
-    assert seen.digests == (DIGEST,)
+def test_only_an_answer_with_predictions_is_a_good_one() -> None:
+    answers = {
+        (200, b'{"predictions": [0]}'): True,
+        (200, b"{}"): False,
+        (200, b'{"predictions": []}'): False,
+        (200, b"[1]"): False,
+        (200, b"fine"): False,
+        (200, b""): False,
+        (500, b'{"predictions": [0]}'): False,
+    }
+    with ExitStack() as stack:
+        urls = [stack.enter_context(answering(*answer)) for answer in answers]
+        found = asyncio.run(measured_together(urls))
+    for (answer, good), seen in zip(answers.items(), found, strict=True):
+        assert (answer, bool(seen.times_ms), bool(seen.failed)) == (answer, good, not good)
+        assert seen.digests == (DIGEST,)
+
+
+async def measured_together(urls: list[str]) -> list[LoadSeen]:
+    """Each address by a calling process of its own, all at the same time."""
+    loads = [Load(url=url, connections=1, seconds=0.5, bodies=("{}",)) for url in urls]
+    return await asyncio.gather(*(measure(load) for load in loads))
 
 
 def test_an_answer_that_names_no_digest_is_not_passed_over() -> None:

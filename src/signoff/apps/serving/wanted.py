@@ -11,6 +11,7 @@ from signoff.record.digest import Digest
 from signoff.release.canary import Canary, canary_of
 from signoff.release.chain import verify_release
 from signoff.release.history import History
+from signoff.release.inherited import inherited, unverified_reason
 from signoff.release.model import Reason, Release, Signed
 from signoff.release.people import People
 from signoff.release.promotion import last_good
@@ -89,6 +90,9 @@ def read_wanted(
     people = workspace.people()
     release = history.release(environment.name)
     if release is None:
+        taken = inherited(history, environment.name, people)
+        if taken is not None:
+            return (unverified_reason(taken, rules, environment),)
         return (
             Reason(
                 code="nothing-released",
