@@ -16,6 +16,7 @@ from signoff.standard.metrics import Task
 from signoff.standard.model import TRANSITIONS, Kind, Requirement, Severity
 from signoff.standard.names import PROFILES
 from signoff.standard.schema_deployment import EnvironmentSection
+from signoff.standard.schema_guard import GuardSection
 from signoff.standard.shape import About, Faults, Section, SectionReader, about
 from signoff.standard.strict_yaml import YamlDocument
 
@@ -79,6 +80,7 @@ class Profile(Section):
         metadata=about(About("Transitions per role.", noun="transition", choices=TRANSITIONS))
     )
     environments: Mapping[str, EnvironmentSection] = field(metadata=about(About("In the order of the path.")))
+    guard: GuardSection = field(metadata=about(About("Levels of the guard's rules.")))
     self_approval_allowed: bool = field(
         default=False, metadata=about(About("Whether self_approval may be set to recorded."))
     )

@@ -26,6 +26,7 @@ from signoff.standard.diff_words import (
     order_changed,
     tighter,
 )
+from signoff.standard.guard_words import guard_changes
 from signoff.standard.model import (
     EnvironmentRules,
     Requirement,
@@ -38,7 +39,9 @@ from signoff.standard.render import environment_phrases
 State = Literal["added", "removed", "changed", "equal"]
 _Item = TypeVar("_Item")
 
-_OPENING: frozenset[Transition] = frozenset({"propose", "approve", "waive", "promote", "rollback"})
+_OPENING: frozenset[Transition] = frozenset(
+    {"propose", "approve", "waive", "promote", "rollback", "override"}
+)
 """Transitions that bring a model closer to production; to note and to reject do not."""
 
 
@@ -184,6 +187,7 @@ def _general(old: Standard, new: Standard) -> Iterator[Change]:
     if old.capture != new.capture:
         yield changed("standard", f"runs capture: {new.capture} instead of {old.capture}")
     yield from _role_changes(old.roles, new.roles)
+    yield from guard_changes(old.guard, new.guard)
 
 
 def _address_words(name: str, old: str | None, new: str | None) -> str:

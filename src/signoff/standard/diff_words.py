@@ -16,7 +16,7 @@ class Change:
     """One thing that changed.
 
     Attributes:
-        where: standard, roles, use case, requirements, gate, slices, thresholds, proposal, approvals,
+        where: standard, roles, guard, use case, requirements, gate, slices, thresholds, proposal, approvals,
             environments, batch, serving or monitors.
         effect: what it means for a candidate.
         words: what changed.

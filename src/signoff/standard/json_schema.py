@@ -99,7 +99,10 @@ def _reference(kind: type[Section], definitions: dict[str, Json]) -> dict[str, J
         definitions[name] = {}
         definitions[name] = _section(kind, definitions)
     reference: dict[str, Json] = {"$ref": f"#/$defs/{name}"}
-    return {"anyOf": [{"type": "string", "minLength": 1}, reference]} if kind.SHORTHAND else reference
+    if not kind.SHORTHAND:
+        return reference
+    short = next(field for field in fields(kind) if field.name == kind.SHORTHAND)  # type: ignore[arg-type]
+    return {"anyOf": [_value(short.type, about_of(short), definitions), reference]}
 
 
 def _scalar(kind: object, what: About) -> dict[str, Json]:

@@ -10,9 +10,10 @@ from typing import Literal
 
 from signoff.record.digest import Digest, Json
 from signoff.standard.deployment import BatchRules, MonitorRules, ServingRules
+from signoff.standard.guard import GuardRules
 from signoff.standard.metrics import Task
 
-Transition = Literal["propose", "note", "approve", "reject", "waive", "promote", "rollback"]
+Transition = Literal["propose", "note", "approve", "reject", "waive", "promote", "rollback", "override"]
 TRANSITIONS: tuple[Transition, ...] = (
     "propose",
     "note",
@@ -21,6 +22,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     "waive",
     "promote",
     "rollback",
+    "override",
 )
 Kind = Literal["param", "metric", "tag", "artifact", "model", "dataset"]
 Mode = Literal["better_by", "no_worse_than"]
@@ -353,6 +355,7 @@ class Standard:
         capture: how much of the environment runs record.
         roles: which transitions each role may make.
         use_cases: by name, in file order.
+        guard: what the guard of an MLflow server enforces. Not part of any rules' digest.
     """
 
     path: str
@@ -365,3 +368,4 @@ class Standard:
     capture: Literal["minimal", "full"]
     roles: Mapping[str, frozenset[Transition]]
     use_cases: Mapping[str, UseCaseRules]
+    guard: GuardRules = field(default_factory=lambda: GuardRules(levels={}))

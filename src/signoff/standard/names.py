@@ -27,3 +27,4 @@ ALIAS = Form(
     words="letters, digits, `_` and `-`; `latest` and `v1`, `v2`, … are taken by the registry",
 )
 FIELD = Form(pattern=r"[a-z][a-z0-9_]*", words="lower-case letters, digits and `_`, such as business_context")
+LINK = Form(pattern=r"https?://[^\s\"'<>]+", words="an address that begins with https:// or http://")

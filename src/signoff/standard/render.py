@@ -8,6 +8,7 @@ from signoff.addresses import shown
 from signoff.errors import UsageError
 from signoff.record.digest import Json
 from signoff.standard.deployment_words import deployment_rows
+from signoff.standard.guard_words import guard_rows
 from signoff.standard.metrics import METRICS
 from signoff.standard.model import (
     EnvironmentRules,
@@ -56,6 +57,7 @@ def _to_json(standard: Standard, chosen: Sequence[UseCaseRules]) -> Mapping[str,
         "roster": standard.roster,
         "capture": standard.capture,
         "roles": {name: sorted(may) for name, may in standard.roles.items()},
+        "guard": standard.guard.to_json(),
         "use_cases": {rules.name: _use_case_to_json(rules) for rules in chosen},
     }
 
@@ -103,6 +105,9 @@ def _text(standard: Standard, chosen: Sequence[UseCaseRules]) -> Iterator[str]:
     width = max(len(name) for name in standard.roles)
     for name, may in standard.roles.items():
         yield f"  {name:<{width}}  may {', '.join(sorted(may)) or 'nothing'}"
+    yield ""
+    yield "guard of an MLflow server"
+    yield from (f"  {level:<7}  {words}" for level, words in guard_rows(standard.guard))
     for rules in chosen:
         yield ""
         yield from _use_case_text(rules)
@@ -221,6 +226,8 @@ def _markdown(standard: Standard, chosen: Sequence[UseCaseRules]) -> Iterator[st
     yield from _table(
         ("role", "may"), [(name, ", ".join(sorted(may))) for name, may in standard.roles.items()]
     )
+    yield ""
+    yield from _table(("guard", "rules"), tuple(guard_rows(standard.guard)))
     for rules in chosen:
         yield from _use_case_markdown(rules)
 

@@ -29,6 +29,7 @@ from signoff.standard.schema import (
     StandardDocument,
     UseCaseSection,
 )
+from signoff.standard.schema_guard import resolve_guard
 from signoff.standard.shape import Faults
 from signoff.standard.strict_yaml import Path
 
@@ -66,6 +67,7 @@ def resolve(document: StandardDocument, faults: Faults, *, text: str, file: str)
         capture=document.capture,
         roles=roles,
         use_cases=use_cases,
+        guard=resolve_guard(document.guard, defaults.profile(document.profile).guard),
     )
 
 

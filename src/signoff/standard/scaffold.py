@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from signoff.errors import UsageError
@@ -98,6 +99,31 @@ _EXAMPLES = {
 }
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoundUseCase:
+    """A use case as an existing store suggests it.
+
+    Attributes:
+        name: of the use case.
+        owner: who answers for it.
+        registered_model: its name in the registry.
+        experiments: where its runs are; the first is where new ones go.
+        params: what nearly all of its runs log.
+        metrics: the same.
+        alias: the alias that stands for production; "" for prod itself.
+        remarks: what somebody must know or decide, one line each.
+    """
+
+    name: str
+    owner: str
+    registered_model: str
+    experiments: tuple[str, ...]
+    params: tuple[str, ...]
+    metrics: tuple[str, ...]
+    alias: str = ""
+    remarks: tuple[str, ...] = ()
+
+
 def scaffold(profile: str, model_type: str, use_case: str, owner: str) -> str:
     """A commented standard for one use case, ready to load.
 
@@ -110,6 +136,68 @@ def scaffold(profile: str, model_type: str, use_case: str, owner: str) -> str:
     Raises:
         UsageError: one of them cannot stand in a standard.
     """
+    example = _example(profile, model_type)
+    if not re.fullmatch(NAME.pattern, use_case):
+        raise UsageError(f"`{use_case}` cannot name a use case", hint=NAME.words)
+    if not owner.strip() or not re.fullmatch(OWNER.pattern, owner):
+        raise UsageError(f"`{owner}` cannot be an owner", hint=OWNER.words)
+    name = _quoted(use_case)
+    return f"""\
+{_head(profile, store="# store: sqlite:///mlflow.db    # MLflow tracking URI; MLFLOW_TRACKING_URI wins")}
+use_cases:
+  {name}:
+    owner: {_quoted(owner)}
+    type: {model_type}
+    # experiment: [{name}, {_quoted(use_case + "/retraining")}]   # by default the use case's name
+{_rest(example)}"""
+
+
+def scaffold_store(profile: str, model_type: str, found: Sequence[FoundUseCase], *, store: str) -> str:
+    """A commented standard for the use cases that a store suggests.
+
+    Args:
+        profile: small, mid or enterprise.
+        model_type: a shipped model type, for all of them at first.
+        found: the use cases; at least one.
+        store: the store's address, without a password; "" to leave it to MLFLOW_TRACKING_URI.
+
+    Raises:
+        UsageError: profile or type are not known, or nothing was found.
+    """
+    example = _example(profile, model_type)
+    if not found:
+        raise UsageError("a standard needs a use case")
+    address = (
+        f"store: {_quoted(store)}"
+        if store
+        else "# store: the address holds a password, so it is left to MLFLOW_TRACKING_URI"
+    )
+    blocks = "\n".join(_block(one, model_type, example) for one in found)
+    return f"{_head(profile, store=address)}\nuse_cases:\n{blocks}"
+
+
+def _block(found: FoundUseCase, model_type: str, example: _Example) -> str:
+    """One use case, with what its runs log as what they must log."""
+    lines = [f"  # {remark}" for remark in found.remarks]
+    lines += [
+        f"  {_quoted(found.name)}:",
+        f"    owner: {_quoted(found.owner)}",
+        f"    type: {model_type}    # look again: all use cases begin with the same type",
+        f"    experiment: [{', '.join(_quoted(name) for name in found.experiments)}]",
+    ]
+    if found.registered_model != found.name:
+        lines.append(f"    registered_model: {_quoted(found.registered_model)}")
+    if found.alias:
+        lines.append(f"    environments: {{prod: {{alias: {_quoted(found.alias)}}}}}")
+    if found.params or found.metrics:
+        lines.append("    require:    # nearly all of its runs log these already")
+    for kind, names in (("params", found.params), ("metrics", found.metrics)):
+        if names:
+            lines.append(f"      {kind}: [{', '.join(_quoted(name) for name in names)}]")
+    return "\n".join(lines) + "\n" + _rest(example, require=not (found.params or found.metrics))
+
+
+def _example(profile: str, model_type: str) -> _Example:
     if profile not in PROFILES:
         raise UsageError(f"unknown profile `{profile}`", hint=did_you_mean(profile, PROFILES))
     if model_type not in SHIPPED_TYPES:
@@ -117,15 +205,10 @@ def scaffold(profile: str, model_type: str, use_case: str, owner: str) -> str:
         known = f"shipped types are {', '.join(SHIPPED_TYPES)}; your own can be `like` one of them"
         hint = f"did you mean `{close}`?" if close else known
         raise UsageError(f"no standard can be begun for model type `{model_type}`", hint=hint)
-    if not re.fullmatch(NAME.pattern, use_case):
-        raise UsageError(f"`{use_case}` cannot name a use case", hint=NAME.words)
-    if not owner.strip() or not re.fullmatch(OWNER.pattern, owner):
-        raise UsageError(f"`{owner}` cannot be an owner", hint=OWNER.words)
-    example = _EXAMPLES[model_type]
-    name = _quoted(use_case)
-    recipe = "".join(f"\n      {line}" for line in example.recipe)
-    slices = "".join(f"\n    #   - {rule}" for rule in example.slices)
-    thresholds = "".join(f"\n    #   - {rule}" for rule in example.thresholds)
+    return _EXAMPLES[model_type]
+
+
+def _head(profile: str, *, store: str) -> str:
     return f"""\
 # yaml-language-server: $schema={SCHEMA_FILE}
 #
@@ -137,15 +220,28 @@ signoff: 1
 version: "1"            # raise it when you change a rule; every decision names it
 profile: {profile:<14} # small, mid or enterprise
 
-# store: sqlite:///mlflow.db    # MLflow tracking URI; MLFLOW_TRACKING_URI wins
+{store}
 # capture: full                 # full or minimal: how much of the environment runs record
 # evidence: warn                # report-only while the team starts: missing evidence warns, and blocks nothing
+"""
 
-use_cases:
-  {name}:
-    owner: {_quoted(owner)}
-    type: {model_type}
-    # experiment: [{name}, {_quoted(use_case + "/retraining")}]   # by default the use case's name
+
+_REQUIRE = """\
+    # What runs must log beside what profile and model type ask for.
+    # require:
+    #   params: [campaign]
+    #   artifacts:
+    #     - {name: fairness_report, why: "The works council reads it.", severity: warn}
+
+"""
+
+
+def _rest(example: _Example, *, require: bool = True) -> str:
+    """What a use case says after its experiments."""
+    recipe = "".join(f"\n      {line}" for line in example.recipe)
+    slices = "".join(f"\n    #   - {rule}" for rule in example.slices)
+    thresholds = "".join(f"\n    #   - {rule}" for rule in example.thresholds)
+    return f"""\
     # run_name: 'w\\d{{4}}-\\d{{2}}.*'     # a regular expression that run names must match
     # window: true                     # runs train on a window of time and name its dates
 
@@ -162,24 +258,19 @@ use_cases:
 
     # thresholds:{thresholds}
 
-    # What runs must log beside what profile and model type ask for.
-    # require:
-    #   params: [campaign]
-    #   artifacts:
-    #     - {{name: fairness_report, why: "The works council reads it.", severity: warn}}
-
-    # batch:
+{_REQUIRE if require else ""}    # batch:
     #   input: data/to_score.parquet
     #   output: data/predictions
     #   keys: [{example.key}]
 """
 
 
-def scaffold_roster(owner: str) -> str:
+def scaffold_roster(owner: str, key: str = "") -> str:
     """A roster that names the owner as an author, without a key: nobody can approve before keys stand there.
 
     Args:
         owner: an e-mail address, or a name, which then needs its address.
+        key: line of the owner's public key, when there is one; the owner may then promote too.
     """
     name, _, host = owner.partition("@")
     address = (
@@ -194,8 +285,7 @@ def scaffold_roster(owner: str) -> str:
 people:
   {_quoted(address)}:{remark}
     name: {_quoted(name)}
-    roles: [author]
-    # keys: ["ssh-ed25519 AAAA... ana@laptop"]
+{_hands(key)}
     # also: [ana@laptop.local, atorres]      # further git and system names that mean this person
 
   # ben@shop.example:
@@ -203,6 +293,12 @@ people:
   #   roles: [reviewer]
   #   keys: ["ssh-ed25519 AAAA... ben@laptop"]
 """
+
+
+def _hands(key: str) -> str:
+    if not key:
+        return '    roles: [author]\n    # keys: ["ssh-ed25519 AAAA... ana@laptop"]'
+    return f"    roles: [author, platform-owner]\n    keys: [{json.dumps(key)}]"
 
 
 def _quoted(text: str) -> str:

@@ -26,6 +26,7 @@ from signoff.standard.schema_deployment import (
     MonitorSection,
     ServingSection,
 )
+from signoff.standard.schema_guard import GuardSection
 from signoff.standard.shape import About, Section, about
 
 _METRIC = "Name of a metric that the gate computes"
@@ -459,4 +460,12 @@ class StandardDocument(Section):
     model_types: Mapping[str, ModelTypeSection] = field(
         default_factory=dict,
         metadata=about(About("Model types of your own, by name.", keys=NAME)),
+    )
+    guard: GuardSection | None = field(
+        default=None,
+        metadata=about(
+            About(
+                "What a guarded MLflow server enforces: a level for all rules (enforce, warn or off), or one per rule."
+            )
+        ),
     )

@@ -79,6 +79,8 @@ def test_a_gitignore_gains_only_what_it_lacks(folder: Path) -> None:
         "ledger.db",
         "ledger.db-*",
         "mlartifacts/",
+        "basic_auth.db",
+        ".signoff-server-secret",
     ]
 
 

@@ -115,6 +115,9 @@ def test_what_init_writes_is_valid(profile: str, model_type: str) -> None:
         ({"environments": {"prod": {"self_approval": "always"}}}, {}),
         ({"environments": {"prod": {"alias": "latest"}}}, {}),
         ({"roles": {"lead": {"may": ["merge"]}}}, {}),
+        ({"guard": "loud"}, {}),
+        ({"guard": {"alias": "loud"}}, {}),
+        ({"guard": {"link": "wiki"}}, {}),
         ({}, {"primary": {"metric": "roc_auc"}}),
         ({}, {"primary": {"metric": "roc_auc", "better_by": 0.1, "no_worse_than": 0.1}}),
         ({}, {"primary": {"metric": "gini", "better_by": 0.1}}),
@@ -136,6 +139,8 @@ def test_editor_and_reader_refuse_the_same(top: dict[str, object], use_case: dic
 @pytest.mark.parametrize(
     ("top", "use_case"),
     [
+        ({"guard": "warn"}, {}),
+        ({"guard": {"all": "off", "finished_run": "enforce", "link": "https://shop.example"}}, {}),
         ({"store": None}, {"experiment": "churn/trees", "require": {"params": ["a", {"name": "b"}]}}),
         ({"environments": {"own": {"approvals": {"reviewer": 1}}}}, {"evaluate": {"data": "d", "label": "y", "positive": 1}}),
         ({"model_types": {"uplift": {"like": "classification"}}}, {"type": "uplift", "gate": None}),
