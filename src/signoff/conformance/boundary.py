@@ -1,6 +1,7 @@
 """Experiment boundaries: which use case an experiment belongs to, and which experiments belong nowhere."""
 
 import re
+from collections.abc import Sequence
 
 from signoff.conformance.model import Finding
 from signoff.record.experiment import ExperimentRecord
@@ -16,6 +17,10 @@ _NOTEBOOK = re.compile(r"\.ipynb\b|\bnotebooks?\b|\buntitled", re.IGNORECASE)
 _ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+|^/?Users/", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+")
 _NOBODY = frozenset({"admin", "databricks", "jovyan", "mlflow", "root", "runner", "ubuntu", "unknown"})
+
+
+UNKNOWN = "experiment:unknown"
+"""Code of the finding on an experiment that belongs to no use case."""
 
 
 def use_case_of(standard: Standard, experiment: str) -> str | None:
@@ -37,7 +42,7 @@ def check_experiments(standard: Standard, experiments: tuple[ExperimentRecord, .
             continue
         if use_case_of(standard, experiment.name) is None:
             findings.append(_unknown(standard, experiment))
-        findings.extend(_names(standard, experiment))
+        findings.extend(check_name(standard, experiment.name, experiment.users))
     return tuple(sorted(findings, key=lambda finding: finding.severity != "block"))
 
 
@@ -46,7 +51,7 @@ def _unknown(standard: Standard, experiment: ExperimentRecord) -> Finding:
     first = next(iter(standard.use_cases.values()), None)
     name = "…" if first is None or not first.experiments else first.experiments[0].removesuffix("/*")
     return Finding(
-        code="experiment:unknown",
+        code=UNKNOWN,
         subject=f"experiment {experiment.name}",
         message=f"belongs to no use case, so its {runs} cannot be proposed; log to a use case's experiment, "
         "or add this one to the standard",
@@ -57,17 +62,24 @@ def _unknown(standard: Standard, experiment: ExperimentRecord) -> Finding:
     )
 
 
-def _names(standard: Standard, experiment: ExperimentRecord) -> list[Finding]:
+def check_name(standard: Standard, experiment: str, users: Sequence[str]) -> list[Finding]:
+    """Findings on an experiment's name alone: after a person, a notebook or a date.
+
+    Args:
+        standard: where such names are forbidden, for the findings.
+        experiment: the name.
+        users: names and addresses of people that it may not be named after.
+    """
     faults: list[tuple[str, str]] = []
-    if (person := _person(experiment)) is not None:
+    if (person := _person(experiment, users)) is not None:
         faults.append(
             ("experiment:person", f"is named after a person ({person}); people leave, use cases stay")
         )
-    if _NOTEBOOK.search(experiment.name):
+    if _NOTEBOOK.search(experiment):
         faults.append(
             ("experiment:notebook", "is named after a notebook; a notebook is an entry point of runs")
         )
-    if (date := _DATE.search(experiment.name)) is not None:
+    if (date := _DATE.search(experiment)) is not None:
         faults.append(
             (
                 "experiment:dated",
@@ -77,7 +89,7 @@ def _names(standard: Standard, experiment: ExperimentRecord) -> list[Finding]:
     return [
         Finding(
             code=code,
-            subject=f"experiment {experiment.name}",
+            subject=f"experiment {experiment}",
             message=message,
             asked_by=f"{standard.path}: experiments are per use case, family or stream",
             fix="",
@@ -88,12 +100,12 @@ def _names(standard: Standard, experiment: ExperimentRecord) -> list[Finding]:
     ]
 
 
-def _person(experiment: ExperimentRecord) -> str | None:
+def _person(experiment: str, users: Sequence[str]) -> str | None:
     """The person that the name names: an address, or all words of a user's name in a row."""
-    if (address := _ADDRESS.search(experiment.name)) is not None:
+    if (address := _ADDRESS.search(experiment)) is not None:
         return address[0]
-    words = _WORD.findall(experiment.name.casefold())
-    for user in experiment.users:
+    words = _WORD.findall(experiment.casefold())
+    for user in users:
         name = _WORD.findall(user.partition("@")[0].casefold())
         if not name or (len(name) == 1 and (len(name[0]) < 3 or name[0] in _NOBODY)):
             continue

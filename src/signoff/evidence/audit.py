@@ -201,11 +201,11 @@ def signed_heads(envelopes: Iterable[Envelope], roster: Roster) -> tuple[SignedH
     found: list[SignedHead] = []
     for envelope in envelopes:
         log = envelope.statement.predicate.get("log")
-        signers = verified_signers(envelope, roster).signers
-        if log is None or not signers:
+        check = verified_signers(envelope, roster)
+        if log is None or not check.signers:
             continue
         head = _read_head(log, envelope.id)
-        emails = tuple(person.email for person in signers)
+        emails = tuple(signer.email for signer in check.vouchers or check.signers)  # whoever saw that head
         found.append(SignedHead(head=head, statement=envelope.id, signers=emails))
     return tuple(found)
 

@@ -76,8 +76,19 @@ class LedgerWriter(Protocol):
         Putting the same payload again adds signatures that are not there yet.
         """
 
-    def append(self, entry: Entry) -> int:
-        """Append to the audit log; returns the entry's index."""
+    def append(self, entry: Entry, *, expected: int | None = None) -> int:
+        """Append to the audit log.
+
+        Args:
+            entry: what is remembered.
+            expected: size of the log when the decision was made; None when nothing depends on it.
+
+        Returns:
+            The entry's index; of a transaction that is sent as a whole, the index that it would get now.
+
+        Raises:
+            ConflictError: the log has another size; at the latest at the end of the transaction.
+        """
 
 
 class Ledger(Protocol):

@@ -6,6 +6,10 @@ people:
     roles: [author]
     keys: ["ssh-ed25519 AAAA… ana@laptop"]
     also: [ana@laptop.local, atorres]
+  mlflow@shop.example:
+    name: The MLflow server
+    vouches: true
+    keys: ["ssh-ed25519 AAAA… mlflow server"]
 """
 
 import re
@@ -20,7 +24,7 @@ from signoff.standard.strict_yaml import Path, YamlDocument, dotted, load_yaml
 
 _EMAIL = re.compile(r"[^@\s<>]+@[^@\s<>]+\Z")
 _NAME_AND_EMAIL = re.compile(r"\s*(?P<name>[^<>]*?)\s*<(?P<email>[^<>]+)>\s*\Z")
-_PERSON_FIELDS = ("name", "roles", "keys", "also", "demo")
+_PERSON_FIELDS = ("name", "roles", "keys", "also", "demo", "vouches")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,10 +34,12 @@ class Person:
     Attributes:
         email: the one name by which statements and the log call them.
         name: for people's eyes, and to recognise an author who committed under it.
-        roles: as the standard names them; at least one.
+        roles: as the standard names them; at least one, and none of an entry that vouches.
         keys: Ed25519 public keys; a signature by any of them is theirs.
         also: further git e-mails and operating-system user names that mean this person.
         demo: made for a demonstration: no one stands behind the key.
+        vouches: no person but a server, which signs on behalf of the people whom it authenticates; it has a key,
+            and nothing that it signs counts as its own.
     """
 
     email: str
@@ -42,13 +48,14 @@ class Person:
     keys: tuple[PublicKey, ...]
     also: tuple[str, ...] = ()
     demo: bool = False
+    vouches: bool = False
 
     def identities(self) -> frozenset[str]:
         """Every name of this person, in the form in which names are compared."""
         return frozenset(_comparable(text) for text in (self.email, self.name, *self.also))
 
     def to_json(self) -> Json:
-        """All fields; keys without their comments."""
+        """All fields, vouches where it is true; keys without their comments."""
         return {
             "email": self.email,
             "name": self.name,
@@ -56,6 +63,7 @@ class Person:
             "keys": [PublicKey(raw=key.raw).line for key in self.keys],
             "also": list(self.also),
             "demo": self.demo,
+            **({"vouches": True} if self.vouches else {}),
         }
 
 
@@ -172,20 +180,31 @@ class _Reader:
         if not isinstance(name, str) or not name.strip():
             self._fault((*path, "name") if "name" in fields else path, "name is missing or empty", None)
         roles = self._texts(fields, path, "roles")
-        if isinstance(body, dict) and fields.get("roles", []) == []:
+        vouches = self._truth(fields, path, "vouches")
+        if isinstance(body, dict) and fields.get("roles", []) == [] and not vouches:
             where = (*path, "roles") if "roles" in fields else path
             self._fault(where, "a person needs at least one role", None)
-        demo = fields.get("demo", False)
-        if not isinstance(demo, bool):
-            self._fault((*path, "demo"), "demo is true or false", None)
+        if vouches and roles:
+            hint = "roles: [], or leave it out; people whom it authenticates have the roles"
+            self._fault((*path, "roles"), "a server that vouches for people has no role of its own", hint)
+        if vouches and fields.get("keys", []) == []:
+            self._fault((*path, "vouches"), "a server that vouches for people needs its key", None)
+        demo = self._truth(fields, path, "demo")
         return Person(
             email=email,
             name=name.strip() if isinstance(name, str) else "",
             roles=roles,
             keys=tuple(self._keys(fields, path)),
             also=self._texts(fields, path, "also"),
-            demo=demo is True,
+            demo=demo,
+            vouches=vouches,
         )
+
+    def _truth(self, fields: dict[str, object], path: Path, name: str) -> bool:
+        value = fields.get(name, False)
+        if not isinstance(value, bool):
+            self._fault((*path, name), f"{name} is true or false", None)
+        return value is True
 
     def _keys(self, fields: dict[str, object], path: Path) -> Iterator[PublicKey]:
         seen: set[PublicKey] = set()

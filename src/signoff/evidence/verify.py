@@ -6,9 +6,12 @@ The steps, in this order:
 (2) the signature names a key that the roster gives to one person;
 (3) the signature is an SSHSIG of that very key, made for this project's namespace;
 (4) it verifies over the envelope's pre-authentication encoding;
-(5) each person counts once, however many keys signed.
+(5) it stands for the person whose key it is; or, where the roster says that the key's holder vouches for others, for
+    the person on the roster whom a release or rollback names as `on_behalf_of`, and for nobody else. A key that does
+    not vouch counts for nobody on a statement that names such a person;
+(6) each person counts once, however many keys signed.
 
-What fails in (2) to (4) is reported, never dropped in silence.
+What fails in (2) to (5) is reported, never dropped in silence.
 """
 
 from dataclasses import dataclass
@@ -18,6 +21,12 @@ from signoff.evidence import sshsig
 from signoff.evidence.dsse import Envelope
 from signoff.evidence.ledger import Entry
 from signoff.evidence.roster import Person, Roster
+from signoff.evidence.statement import Statement, StatementKind
+
+ON_BEHALF_OF = "on_behalf_of"
+"""Field of a statement: e-mail of the person whom the server authenticated when it signed."""
+_VOUCHED: frozenset[StatementKind] = frozenset({"release", "rollback"})
+"""What a server may sign for a person: moves of an alias. What somebody judged, only they can sign."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,10 +36,14 @@ class SignatureCheck:
     Attributes:
         signers: the distinct people who signed, in the order of their first good signature.
         problems: each signature that does not count, as ``<fingerprint>: <reason>``.
+        verified: fingerprints whose signature is good, for whomever it counts.
+        vouchers: servers that signed on behalf of one of the signers.
     """
 
     signers: tuple[Person, ...]
     problems: tuple[str, ...]
+    verified: tuple[str, ...] = ()
+    vouchers: tuple[Person, ...] = ()
 
 
 def verified_signers(envelope: Envelope, roster: Roster) -> SignatureCheck:
@@ -39,9 +52,11 @@ def verified_signers(envelope: Envelope, roster: Roster) -> SignatureCheck:
     Raises:
         EvidenceError: the payload is no statement of this project, so there is nothing to sign.
     """
-    _ = envelope.statement  # (1)
+    statement = envelope.statement  # (1)
     signers: list[Person] = []
+    vouchers: list[Person] = []
     problems: list[str] = []
+    verified: list[str] = []
     for signature in envelope.signatures:
         person = roster.by_fingerprint(signature.keyid)  # (2)
         if person is None:
@@ -53,9 +68,35 @@ def verified_signers(envelope: Envelope, roster: Roster) -> SignatureCheck:
         except EvidenceError as error:
             problems.append(f"{signature.keyid}: {error.what}")
             continue
-        if person not in signers:  # (5)
-            signers.append(person)
-    return SignatureCheck(signers=tuple(signers), problems=tuple(problems))
+        verified.append(signature.keyid)
+        meant = _stands_for(person, statement, roster)  # (5)
+        if isinstance(meant, str):
+            problems.append(f"{signature.keyid}: {meant}")
+            continue
+        if meant not in signers:  # (6)
+            signers.append(meant)
+        if person.vouches and person not in vouchers:
+            vouchers.append(person)
+    return SignatureCheck(
+        signers=tuple(signers),
+        problems=tuple(problems),
+        verified=tuple(verified),
+        vouchers=tuple(vouchers),
+    )
+
+
+def _stands_for(holder: Person, statement: Statement, roster: Roster) -> Person | str:
+    """The person for whom a key's good signature counts, or why it counts for nobody."""
+    named = ON_BEHALF_OF in statement.predicate
+    if not holder.vouches:
+        return f"{holder.email} may not sign on behalf of others" if named else holder
+    if statement.kind not in _VOUCHED:
+        return f"{holder.email} vouches for releases and rollbacks, and this is a {statement.kind}"
+    behind = statement.predicate.get(ON_BEHALF_OF)
+    person = next((p for p in roster.people if p.email == behind), None)
+    if person is None or person.vouches:
+        return f"{holder.email} signed on behalf of {behind or 'nobody'}, who is no person on the roster"
+    return person
 
 
 SIGNED_WITH = "signed_with"
@@ -72,7 +113,7 @@ def signature_fault(entry: Entry, envelope: Envelope, roster: Roster) -> str | N
         return None
     if all(signature.keyid != keyid for signature in envelope.signatures):
         return f"the signature of {entry.actor} was removed"
-    person = roster.by_fingerprint(keyid)
-    if person is not None and person not in verified_signers(envelope, roster).signers:
+    known = roster.by_fingerprint(keyid) is not None
+    if known and keyid not in verified_signers(envelope, roster).verified:
         return f"the signature of {entry.actor} does not verify"
     return None

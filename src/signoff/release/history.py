@@ -16,6 +16,9 @@ from signoff.gate.parse import decision_from_json
 from signoff.record.digest import Digest
 from signoff.release.model import Release, Signed
 
+INHERITED_SUBJECT = "inherited"
+"""Subject of a rollback that restored the alias of what was inherited: nothing verified is released then."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class History:
@@ -51,7 +54,8 @@ class History:
     def release(self, environment: str) -> Release | None:
         """What is released in the environment now; None before the first release.
 
-        Whether it may be used is for `signoff.release.chain` to say.
+        None too where only what was inherited stands (`signoff.release.inherited`). Whether it may be used is
+        for `signoff.release.chain` to say.
 
         Raises:
             EvidenceError: the statement on top is unsigned, or a rollback names a release that is not there.
@@ -69,7 +73,7 @@ class History:
             if signed.statement.kind in ("release", "rollback") and signed.text("environment") == environment
         )
 
-    def _release_of(self, signed: Signed, *, number: int) -> Release:
+    def _release_of(self, signed: Signed, *, number: int) -> Release | None:
         if not signed.signers:
             raise EvidenceError(
                 f"the {signed.statement.kind} statement {signed.id.short} has no valid signature of a person on"
@@ -78,6 +82,8 @@ class History:
             )
         if signed.statement.kind == "release":
             return _release(signed, rollback=None, number=number)
+        if signed.statement.subject(INHERITED_SUBJECT) is not None:
+            return None
         target = signed.statement.subject("release")
         found = None if target is None else self.by_id(target)
         if found is None or found.statement.kind != "release" or not found.signers:
@@ -180,23 +186,38 @@ def read_history(use_case: str, envelopes: Iterable[Envelope], roster: Roster) -
     Raises:
         EvidenceError: an envelope's payload is not a statement, or is one about another use case.
     """
-    signed: list[Signed] = []
-    for order, envelope in enumerate(envelopes):
-        statement = envelope.statement
-        if statement.predicate.get("use_case") != use_case:
-            raise EvidenceError(
-                f"statement {envelope.id.short} is about {statement.predicate.get('use_case')!r} but is kept under"
-                f" {use_case!r}: the ledger's index was changed",
-                hint="signoff admin audit --verify",
-            )
-        check = verified_signers(envelope, roster)
-        signed.append(
-            Signed(
-                order=order,
-                id=envelope.id,
-                statement=statement,
-                signers=tuple(person.email for person in check.signers),
-                problems=check.problems,
-            )
+    return History(
+        statements=tuple(
+            read_signed(use_case, envelope, roster, order=order) for order, envelope in enumerate(envelopes)
         )
-    return History(statements=tuple(signed))
+    )
+
+
+def read_signed(use_case: str, envelope: Envelope, roster: Roster, *, order: int) -> Signed:
+    """Verify the signatures of one stored envelope of a use case.
+
+    Args:
+        use_case: its name.
+        envelope: as it is stored.
+        roster: whose signatures count.
+        order: its place among the use case's statements, oldest 0.
+
+    Raises:
+        EvidenceError: its payload is not a statement, or is one about another use case.
+    """
+    statement = envelope.statement
+    if statement.predicate.get("use_case") != use_case:
+        raise EvidenceError(
+            f"statement {envelope.id.short} is about {statement.predicate.get('use_case')!r} but is kept under"
+            f" {use_case!r}: the ledger's index was changed",
+            hint="signoff admin audit --verify",
+        )
+    check = verified_signers(envelope, roster)
+    return Signed(
+        order=order,
+        id=envelope.id,
+        statement=statement,
+        signers=tuple(person.email for person in check.signers),
+        problems=check.problems,
+        vouched_by=tuple(server.email for server in check.vouchers),
+    )

@@ -71,6 +71,7 @@ class Signed:
         statement: what it says.
         signers: e-mails of the roster's people whose signatures verify; distinct.
         problems: signatures that do not verify or whose key the roster does not know.
+        vouched_by: e-mails of the servers that signed on behalf of a signer whom they authenticated.
     """
 
     order: int
@@ -78,6 +79,13 @@ class Signed:
     statement: Statement
     signers: tuple[str, ...]
     problems: tuple[str, ...]
+    vouched_by: tuple[str, ...] = ()
+
+    @property
+    def signed_by(self) -> str:
+        """The signers for people's eyes, with the server that vouched; "" when nobody signed."""
+        servers = f" (vouched by {', '.join(self.vouched_by)})" if self.vouched_by else ""
+        return f"{', '.join(self.signers)}{servers}"
 
     def text(self, field: str) -> str:
         """A text field of the predicate; "" when it is absent or not a text."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from signoff.errors import EvidenceError
 from signoff.evidence.statement import StatementKind
+from signoff.record.days import day_number
 from signoff.record.digest import Json
 from signoff.release.approval import Binding, count_approvals
 from signoff.release.arrival import held_release
@@ -12,10 +13,15 @@ from signoff.release.chain import verify_release
 from signoff.release.components import components_named
 from signoff.release.evaluation import due
 from signoff.release.history import History, decision_of
+from signoff.release.inherited import UNVERIFIED, Inherited, inherited
 from signoff.release.model import Signed
+from signoff.release.override import break_glasses, made_under
 from signoff.release.people import People, unmet
 from signoff.release.text import printable
 from signoff.standard.model import EnvironmentRules, UseCaseRules
+
+LIFTED_DAYS = 30
+"""So long after its end a break-glass is still told on every status."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +37,7 @@ class EnvironmentStatus:
         remarks: self-approvals, waivers, a rollback.
         problems: what is wrong, such as an alias moved by hand; empty when healthy.
         health: what its monitors found last, and which firings wait; empty without monitors.
+        inherited: whether the version was there before Signoff, and nobody verified it.
     """
 
     environment: str
@@ -41,6 +48,7 @@ class EnvironmentStatus:
     remarks: tuple[str, ...]
     problems: tuple[str, ...]
     health: tuple[str, ...] = ()
+    inherited: bool = False
 
     def to_json(self) -> Json:
         """All fields."""
@@ -53,6 +61,7 @@ class EnvironmentStatus:
             "remarks": list(self.remarks),
             "problems": list(self.problems),
             "health": list(self.health),
+            "inherited": self.inherited,
         }
 
 
@@ -65,12 +74,14 @@ class UseCaseStatus:
         owner: who answers for it.
         environments: in the order of the path.
         waiting: what waits for whom, one sentence each.
+        lifted: rules of the guard that a break-glass lifts now, or lifted in the days before, one sentence each.
     """
 
     use_case: str
     owner: str
     environments: tuple[EnvironmentStatus, ...]
     waiting: tuple[str, ...]
+    lifted: tuple[str, ...] = ()
 
     def to_json(self) -> Json:
         """All fields."""
@@ -79,6 +90,7 @@ class UseCaseStatus:
             "owner": self.owner,
             "environments": [environment.to_json() for environment in self.environments],
             "waiting": list(self.waiting),
+            "lifted": list(self.lifted),
         }
 
 
@@ -99,7 +111,7 @@ def overview(
         aliases: per environment the version its alias points at, on the environment's server; a text says why
             nobody knows.
         people: the roster and roles.
-        today: ISO date, UTC.
+        today: ISO date or time, UTC; with a time it is told which break-glass is in force.
         health: per environment what its monitors found and which firings wait; None when nobody looked.
     """
     known = health or {}
@@ -115,7 +127,22 @@ def overview(
             )
             for environment in rules.environments.values()
         ),
-        waiting=(*_waiting(rules, history, people), *_due(rules, history, today)),
+        waiting=(*_waiting(rules, history, people), *_due(rules, history, today[:10])),
+        lifted=_lifted(rules, history, people, today),
+    )
+
+
+def _lifted(rules: UseCaseRules, history: History, people: People, now: str) -> tuple[str, ...]:
+    """A day alone is its last second, so that what was lifted on that day is told as over."""
+    at = now if len(now) > len("2026-11-22") else f"{now}T23:59:59Z"
+    recent = (
+        glass
+        for glass in break_glasses(history, people)
+        if day_number(at) - day_number(glass.end) <= LIFTED_DAYS
+    )
+    return tuple(
+        f"{'IN FORCE' if glass.covers(at) else 'over'}: {glass.words(rules.registered_model)}"
+        for glass in recent
     )
 
 
@@ -135,6 +162,9 @@ def _environment(
             problems=(error.what,),
         )
     if release is None:
+        taken = inherited(history, environment.name, people)
+        if taken is not None:
+            return _inherited(environment, taken, alias)
         by_hand = (
             (f"alias @{environment.alias} was set to version {alias} by hand",)
             if isinstance(alias, int)
@@ -153,17 +183,46 @@ def _environment(
     elif isinstance(alias, str):
         problems.append(alias)
     elif alias != place.version:
-        pointed = "nothing" if alias is None else f"version {alias}"
-        problems.append(f"alias @{environment.alias} points at {pointed}: moved by hand")
+        problems.append(f"alias @{environment.alias} points at {_pointed(alias)}: moved by hand")
     return EnvironmentStatus(
         environment=environment.name,
         version=release.version,
         since=top.text("at"),
-        by=", ".join(top.signers),
+        by=top.signed_by,
         gate=_verdict(history, release.statement),
-        remarks=_remarks(release.statement, release.rollback),
+        remarks=(
+            *_remarks(release.statement, release.rollback),
+            *(
+                f"made under break-glass: {g.words('version')}"
+                for g in made_under(history, people, top.text("at"))
+            ),
+        ),
         problems=tuple(problems),
     )
+
+
+def _inherited(environment: EnvironmentRules, taken: Inherited, alias: int | str | None) -> EnvironmentStatus:
+    top = taken.rollback or taken.statement
+    moved = (
+        alias
+        if isinstance(alias, str)
+        else f"alias @{environment.alias} points at {_pointed(alias)}: moved by hand"
+    )
+    back = () if taken.rollback is None else (f"rolled back to it: {taken.rollback.text('reason')}",)
+    return EnvironmentStatus(
+        environment=environment.name,
+        version=taken.version,
+        since=top.text("at"),
+        by=", ".join(top.signers),
+        gate="",
+        remarks=(f"{UNVERIFIED}: it was there before Signoff; predict and serve refuse it", *back),
+        problems=() if alias == taken.version else (moved,),
+        inherited=True,
+    )
+
+
+def _pointed(alias: int | None) -> str:
+    return "nothing" if alias is None else f"version {alias}"
 
 
 def _verdict(history: History, release: Signed) -> str:
@@ -252,6 +311,7 @@ def render_text(rows: tuple[UseCaseStatus, ...], *, store: str, standard: str) -
     lines = [printable(standard), printable(store), ""]
     for row in rows:
         lines.append(printable(f"{row.use_case}  (owner {row.owner})"))
+        lines += [f"  BREAK-GLASS {printable(text)}" for text in row.lifted]
         width = max(len(e.environment) for e in row.environments)
         for environment in row.environments:
             lines.append(f"  {environment.environment:<{width}}  {printable(_summary(environment))}")
@@ -266,4 +326,6 @@ def render_text(rows: tuple[UseCaseStatus, ...], *, store: str, standard: str) -
 def _summary(environment: EnvironmentStatus) -> str:
     if environment.version is None:
         return "nothing released"
+    if environment.inherited:
+        return f"version {environment.version}, {UNVERIFIED}, since {environment.since} by {environment.by}"
     return f"version {environment.version} since {environment.since} by {environment.by}, gate {environment.gate or '?'}"

@@ -13,6 +13,7 @@ from signoff.release.chain import verify_release
 from signoff.release.components import changed_reasons, components_named
 from signoff.release.evaluation import stale_refusals
 from signoff.release.history import History, decision_of
+from signoff.release.inherited import Inherited
 from signoff.release.model import Reason, Release, ReleaseDecision, Signed
 from signoff.release.people import People, unmet
 from signoff.release.proposal import Judged, gate_refusals
@@ -287,8 +288,11 @@ def release_statement(
     previous: Release | None,
     log: LogHead,
     at: str,
+    taken: Inherited | None = None,
+    number: int | None = None,
 ) -> Statement:
-    """The statement that releases a version; it stays valid until revoked, whatever the standard becomes."""
+    """What releases a version until it is revoked; ``taken`` stood there as inherited and is named as the one before."""
+    before = previous.statement if previous is not None else None if taken is None else taken.statement
     version = candidate.version
     signed_by = sorted(approvals.counting.items())
     approved: list[Json] = [
@@ -310,8 +314,8 @@ def release_statement(
             "registered_model": rules.registered_model,
             "version": version.version,
             "run_id": version.run_id,
-            "number": 1 if previous is None else previous.number + 1,
-            "previous": None if previous is None else str(previous.statement.id),
+            "number": number if number is not None else 1 if previous is None else previous.number + 1,
+            "previous": None if before is None else str(before.id),
             "required": required,
             "approved": approved,
             "self_approved": self_approved,

@@ -38,7 +38,7 @@ def decide_proposal(
     people: People,
     findings: Sequence[Finding],
     judged: Judged | None,
-    data: Digest,
+    data: Digest | None,
     baseline: Digest | None,
     waivers: Waivers,
     notes: Mapping[str, str],
@@ -52,7 +52,8 @@ def decide_proposal(
         people: the roster and roles.
         findings: conformance findings on the run.
         judged: the newest gate decision on the model's files; None without one.
-        data: digest of the evaluation table as the recipe finds it now.
+        data: digest of the evaluation table as the recipe finds it now; None to leave it out, as a server must
+            that has no such table.
         baseline: digest of the production model now; None before a first release.
         waivers: the waivers that count.
         notes: what the proposer says, by field.

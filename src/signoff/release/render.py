@@ -12,6 +12,7 @@ _DONE = {
     "waive": "WAIVED",
     "promote": "PROMOTED",
     "rollback": "ROLLED BACK",
+    "override": "BREAK-GLASS",
 }
 
 

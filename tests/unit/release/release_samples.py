@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from release_changes import Change, digest, renaming
@@ -163,6 +164,11 @@ class Told:
     statement: Statement
     keys: tuple[Key, ...]
 
+    @cached_property
+    def envelope(self) -> Envelope:
+        """The statement, signed."""
+        return sign_statement(self.statement, *self.keys)
+
 
 @dataclass
 class Desk:
@@ -170,6 +176,7 @@ class Desk:
 
     rules: UseCaseRules = RULES
     told: list[Told] = field(default_factory=list)
+    _read: tuple[list[Told], History] | None = None
 
     def say(self, name: str, statement: Statement, *keys: Key) -> Digest:
         self.told.append(Told(name, statement, keys))
@@ -177,11 +184,14 @@ class Desk:
 
     @property
     def history(self) -> History:
-        return read_history("churn", self.envelopes, PEOPLE.roster)
+        """What is told, read and verified anew when more was told since."""
+        if self._read is None or self._read[0] != self.told:
+            self._read = (list(self.told), read_history("churn", self.envelopes, PEOPLE.roster))
+        return self._read[1]
 
     @property
     def envelopes(self) -> list[Envelope]:
-        return [sign_statement(told.statement, *told.keys) for told in self.told]
+        return [told.envelope for told in self.told]
 
     def signed(self, name: str) -> Signed:
         """The last statement laid down under that name."""

@@ -23,17 +23,24 @@ class StoreLookup(Protocol):
     Nothing here writes or flushes. Ids that are not there give None or nothing.
     """
 
+    @property
+    def connection(self) -> object:
+        """The driver's DBAPI connection of that transaction: the ledger is read with it, and not written."""
+
     def run(self, run_id: str) -> tuple[str, str, str] | None:
         """(experiment id, status, freeze mark) of a run; the mark is "" when it is not frozen."""
 
     def experiment(self, experiment_id: str) -> str | None:
         """Name of an experiment."""
 
+    def artifacts(self, run_id: str) -> str | None:
+        """Artifact URI of a run, as MLflow keeps it."""
+
     def run_of_model(self, model_id: str) -> str | None:
         """The run that logged a model."""
 
     def frozen_runs(self, experiment_id: str) -> tuple[str, ...]:
-        """Freeze marks of the experiment's frozen runs."""
+        """Ids of the experiment's frozen runs."""
 
     def versions_of_run(self, run_id: str) -> tuple[tuple[str, int], ...]:
         """(registered model, version) of each version made from a run."""
@@ -52,6 +59,9 @@ class StoreLookup(Protocol):
 
     def is_prompt(self, name: str) -> bool:
         """Whether a registered model is a prompt."""
+
+    def prompt_text(self, name: str, number: int) -> str | None:
+        """The text of a prompt's version; None when there is none."""
 
 
 class GuardFacts(Protocol):
@@ -73,8 +83,15 @@ class GuardFacts(Protocol):
     def users(self) -> tuple[str, ...]:
         """Logins and e-mails of known people, to recognise experiments that are named after one."""
 
+    @property
+    def artifact_root(self) -> str:
+        """The server's default artifact root, below which MLflow places experiments that name no location."""
+
     def run(self, run_id: str) -> RunFacts | None:
         """A run; None when there is none."""
+
+    def artifacts(self, run_id: str) -> str | None:
+        """Artifact URI of a run, as MLflow keeps it."""
 
     def run_of_model(self, model_id: str) -> RunFacts | None:
         """The run that logged a model; None when none did."""
@@ -83,13 +100,16 @@ class GuardFacts(Protocol):
         """Name of an experiment."""
 
     def frozen_in(self, experiment_id: str) -> tuple[str, ...]:
-        """Versions, such as ``churn/3``, whose proposals froze runs of the experiment."""
+        """Versions, such as ``churn/3``, whose proposals froze runs of the experiment, or that were inherited."""
 
     def version(self, name: str, number: int) -> VersionFacts | None:
         """A version; None when there is none."""
 
     def versions(self, name: str) -> tuple[VersionFacts, ...]:
         """All versions of a registered model."""
+
+    def alias(self, name: str, alias: str) -> int | None:
+        """The version that an alias points at now."""
 
     def aliases(self, name: str, number: int) -> tuple[str, ...]:
         """Aliases that point at a version."""

@@ -1,0 +1,89 @@
+"""What a frozen run shows, as one digest per part.
+
+A proposal freezes a run. The audit log's entry ``freeze`` keeps these digests in its detail, under ``evidence``; the
+tripwire computes them again and names the part that is another one now.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from signoff.record.digest import Digest, Json
+from signoff.record.run import RunRecord
+
+Part = Literal["params", "metrics", "metric history", "datasets", "models", "artifacts"]
+PARTS: tuple[Part, ...] = get_args(Part)
+FREEZE_ACTION = "freeze"
+"""Action of the entry that a proposal of a run brings on a guarded server; its subject is the version."""
+EVIDENCE_DETAIL = "evidence"
+"""Field of that entry's detail with what `evidence_digests` gives."""
+FROZEN_MARK = "signoff:frozen"
+"""What stands in `runs.entry_point_name` of a frozen run."""
+OPEN_FOLDER = "signoff/"
+"""Artifacts below it stay open: Signoff writes its reports there after the proposal too."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MetricPoint:
+    """One value of a metric's history.
+
+    Attributes:
+        name: the metric.
+        value: its value; it may be NaN.
+        step: its step.
+        at: milliseconds since 1970, UTC.
+    """
+
+    name: str
+    value: float
+    step: int
+    at: int
+
+
+def evidence_digests(
+    run: RunRecord,
+    *,
+    points: Iterable[MetricPoint] | None = None,
+    artifacts: Mapping[str, Digest] | None = None,
+) -> dict[str, str]:
+    """Digests of a run's evidence, by part, as text.
+
+    Tags and the run's name and description stay open and are left out.
+
+    Args:
+        run: the run as the store tells it.
+        points: the whole history of its metrics; None leaves the part out.
+        artifacts: path and digest of its artifact files; None leaves the part out.
+    """
+    datasets: Json = sorted(
+        [d.context, d.name, d.digest, d.source, d.source_type, "" if d.rows is None else str(d.rows)]
+        for d in run.datasets
+    )
+    models: Json = sorted([model.model_id or "", model.name] for model in run.models)
+    found: dict[Part, Json] = {
+        "params": dict(run.params),
+        "metrics": {name: _number(value) for name, value in run.metrics.items()},
+        "datasets": datasets,
+        "models": models,
+    }
+    if points is not None:
+        found["metric history"] = sorted([p.name, p.step, p.at, _number(p.value)] for p in points)
+    if artifacts is not None:
+        found["artifacts"] = {
+            path: str(digest) for path, digest in artifacts.items() if not path.startswith(OPEN_FOLDER)
+        }
+    return {part: str(Digest.of_json(found[part])) for part in PARTS if part in found}
+
+
+def _number(value: float) -> str:
+    return repr(float(value))  # NaN has no JSON
+
+
+def changed_parts(frozen: Mapping[str, Json], now: Mapping[str, str]) -> tuple[str, ...]:
+    """The parts of which both sides have a digest, and not the same."""
+    return tuple(part for part in PARTS if part in frozen and part in now and frozen[part] != now[part])
+
+
+def unseen_parts(frozen: Mapping[str, Json], now: Mapping[str, str]) -> tuple[str, ...]:
+    """The parts that were frozen and cannot be compared, because nobody can read them from here."""
+    return tuple(part for part in PARTS if part in frozen and part not in now)

@@ -1,0 +1,63 @@
+"""A ruling as text: what was refused, why, and what to do. Decides nothing."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from signoff.release.guard.model import Objection, Ruling
+from signoff.standard.guard import GuardRule
+from signoff.text import printable
+
+_REFUSED = "signoff refused"
+_WARNED = "signoff warns of"
+_SHOWN = 12
+"""Reasons that a text names before it only counts the rest."""
+_STAYS: Mapping[GuardRule, str] = {
+    "experiment": "is neither made nor renamed",
+    "artifact-location": "keeps its artifacts where the server puts them",
+    "registration": "is not registered",
+    "alias": "stays as it is",
+    "freeze": "stays as it was judged",
+    "finished-run": "stays as it ended",
+    "deletion": "stays",
+    "reserved-tag": "keeps its tags",
+}
+
+
+def refusal_text(ruling: Ruling, link: str) -> str:
+    """What a client reads: rule and subject first, then each reason with its fix, one per line.
+
+    Args:
+        ruling: a ruling that refuses.
+        link: address to read more at; "" for none.
+    """
+    return "\n".join([*_blocks(ruling.refused, _REFUSED), *([f"More: {link}"] if link else [])])
+
+
+def warning_text(ruling: Ruling, link: str) -> str:
+    """The same for what a rule objects to and lets happen; "" for nothing."""
+    if not ruling.warned:
+        return ""
+    return "\n".join([*_blocks(ruling.warned, _WARNED), *([f"More: {link}"] if link else [])])
+
+
+def warning_line(objection: Objection) -> str:
+    """One objection in one line, for a header, a tag or a list."""
+    reason = objection.reason
+    fix = f" Fix: {reason.fix}" if reason.fix else ""
+    return printable(f"{objection.rule}: {objection.subject}: ({reason.code}) {reason.message}.{fix}")
+
+
+def _blocks(objections: Sequence[Objection], lead: str) -> Iterator[str]:
+    shown = objections[:_SHOWN]
+    heading = None
+    for objection in shown:
+        now = (objection.rule, objection.subject)
+        if now != heading:
+            heading = now
+            stays = f" {_STAYS[objection.rule]}." if lead == _REFUSED else ""
+            yield printable(f"{lead} {objection.rule}: {objection.subject}{stays}")
+        reason = objection.reason
+        yield printable(f"({reason.code}) {reason.message}.")
+        if reason.fix:
+            yield printable(f"  Fix: {reason.fix}")
+    if len(objections) > len(shown):
+        yield f"and {len(objections) - len(shown)} more reasons."

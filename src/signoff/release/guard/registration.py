@@ -1,0 +1,275 @@
+"""Rule `registration`: a version exists because its run is a serious candidate of its use case."""
+
+import posixpath
+import re
+from collections.abc import Iterator
+
+from signoff.conformance.boundary import use_case_of
+from signoff.record.from_mlflow import model_id_of
+from signoff.release.guard.flush import (
+    Caution,
+    Deed,
+    Flush,
+    Said,
+    deletes_version,
+    is_prompt,
+    model_name,
+    owner_detail,
+    rules_of_model,
+    unknown_model,
+    use_case_name,
+    version_number,
+)
+from signoff.release.guard.model import Asker, Change, Objection, RunFacts
+from signoff.release.guard.ports import GuardFacts
+from signoff.release.model import Reason
+from signoff.standard.model import UseCaseRules
+
+_NOT_ENDED = frozenset({"RUNNING", "SCHEDULED"})
+_VERSION_URI = re.compile(r"models:/+([^/@]+)/(\d+)\Z")
+_DOTS = re.compile(r"(^|[/\\])\.\.?([/\\]|$)|%(2e|2f|5c|25)", re.IGNORECASE)
+"""Parts of a path that climb, written out or escaped."""
+_BYTES = ("source", "storage_location", "run_id")
+"""Columns of a version that say which bytes it is and where they come from."""
+
+
+def judge(flush: Flush, asker: Asker, facts: GuardFacts) -> Iterator[Said]:
+    """What is said to new registered models and versions, and to whatever would make one by another way."""
+    for change in flush.rows("registered_models"):
+        if change.operation == "insert":
+            yield from _new_model(flush, model_name(change), asker, facts)
+    for old, new in flush.models_renamed.items():
+        yield from _new_name(flush, old, new, facts)
+    for change in flush.rows("model_versions"):
+        if change.operation == "insert":
+            yield from _new_version(flush, change, asker, facts)
+        elif not deletes_version(change):
+            yield from _changed_version(flush, change, facts)
+
+
+def _new_model(flush: Flush, name: str, asker: Asker, facts: GuardFacts) -> Iterator[Said]:
+    rules = rules_of_model(facts.standard, name)
+    subject = f"registered model {name}"
+    if rules is not None and name in flush.prompts_created:
+        yield _objection(
+            rules.name,
+            subject,
+            Reason(
+                code="name-taken",
+                message=f"{name} is the registered model of use case {rules.name}, so no prompt can have the name",
+                fix="give the prompt another name",
+            ),
+        )
+    elif rules is None and not is_prompt(flush, facts, name):
+        yield _objection("", subject, unknown_model(facts, name))
+    else:
+        yield Deed(
+            rule="registration",
+            use_case="" if rules is None else rules.name,
+            operation="create registered model" if rules is not None else "create prompt",
+            subject=subject,
+            detail=owner_detail(asker),
+        )
+
+
+def _new_name(flush: Flush, old: str, new: str, facts: GuardFacts) -> Iterator[Said]:
+    """A new name may not bring versions to a use case that were never registered there."""
+    rules = rules_of_model(facts.standard, new)
+    subject = f"registered model {new}"
+    if rules is None:
+        if not is_prompt(flush, facts, old):
+            yield _objection(use_case_name(facts.standard, old), subject, unknown_model(facts, new))
+    elif facts.versions(old) or facts.is_prompt(old):
+        yield _objection(
+            rules.name,
+            subject,
+            Reason(
+                code="rename-into",
+                message=f"versions of {old} would become versions of {rules.name} without having been registered there",
+                fix=f"register what is needed from its runs: signoff propose RUN, with runs of {rules.name}",
+            ),
+        )
+
+
+def _new_version(flush: Flush, change: Change, asker: Asker, facts: GuardFacts) -> Iterator[Said]:
+    name, number = model_name(change), version_number(change)
+    if is_prompt(flush, facts, name):
+        yield from _new_prompt_version(change, name, number, asker)
+        return
+    rules, subject = rules_of_model(facts.standard, name), f"{name}/{number}"
+    if rules is None:
+        yield _objection("", subject, unknown_model(facts, name))
+        return
+    run_id, source = change.after.get("run_id"), change.after.get("source") or ""
+    run = None if not run_id else facts.run(run_id)
+    if run is None:
+        yield _objection(rules.name, subject, _no_run(run_id))
+        return
+    if (foreign := _foreign_source(source, run, facts)) is not None:
+        yield _objection(rules.name, subject, foreign)
+        return
+    if run.status in _NOT_ENDED:
+        yield _from_running(rules, subject, run, facts)
+        if facts.rules.from_running == "refuse":
+            return
+    else:
+        reasons = (
+            *_outside(rules, run, facts),
+            *facts.registration(name, run.run_id, model_id_of(source)),
+        )
+        if reasons:
+            yield from (_objection(rules.name, subject, reason) for reason in reasons)
+            yield _objection(rules.name, subject, _proposal(run))
+    yield Deed(
+        rule="registration",
+        use_case=rules.name,
+        operation="create version",
+        subject=subject,
+        detail={**owner_detail(asker), "run_id": run.run_id, "source": source[:1000]},
+    )
+
+
+def _new_prompt_version(change: Change, name: str, number: int | None, asker: Asker) -> Iterator[Said]:
+    """A prompt's version is its text: one with a run or an address of files would be a model in disguise."""
+    source = change.after.get("source") or ""
+    if change.after.get("run_id") or ":" in source or "/" in source:
+        yield _objection(
+            "",
+            f"{name}/{number}",
+            Reason(
+                code="prompt-source",
+                message="a version of a prompt holds a text, no run and no files",
+                fix="register the prompt with mlflow.genai.register_prompt; register a model under its use case",
+            ),
+        )
+        return
+    yield Deed(
+        rule="registration",
+        use_case="",
+        operation="create prompt version",
+        subject=f"{name}/{number}",
+        detail=owner_detail(asker),
+    )
+
+
+def _from_running(rules: UseCaseRules, subject: str, run: RunFacts, facts: GuardFacts) -> Said:
+    """Refusing here would end a training of hours: MLflow does not catch it in `log_model`."""
+    if facts.rules.from_running == "refuse":
+        return _objection(
+            rules.name,
+            subject,
+            Reason(
+                code="run-running",
+                message=f"run {run.run_id} has not ended, so nothing can say whether it conforms",
+                fix=f"end the run without registering, then: signoff propose {run.run_id}",
+            ),
+        )
+    return Caution(
+        objection=_objection(
+            rules.name,
+            subject,
+            Reason(
+                code="quarantined",
+                message=f"it was registered while run {run.run_id} was still running; it is kept in quarantine, and "
+                "no alias may point at it until it is proposed",
+                fix=f"when the run has ended: signoff propose {run.run_id}",
+            ),
+        ),
+        mode="quarantine",
+    )
+
+
+def _outside(rules: UseCaseRules, run: RunFacts, facts: GuardFacts) -> tuple[Reason, ...]:
+    if use_case_of(facts.standard, run.experiment) == rules.name:
+        return ()
+    return (
+        Reason(
+            code="run-elsewhere",
+            message=f"run {run.run_id} is in experiment {run.experiment}, which does not belong to {rules.name}",
+            fix=f"train it in an experiment of {rules.name}: {', '.join(rules.experiments)}",
+        ),
+    )
+
+
+def _no_run(run_id: str | None) -> Reason:
+    if not run_id:
+        return Reason(
+            code="run-missing",
+            message="the version names no run, so nothing says where its files come from",
+            fix="register from a run: signoff propose RUN",
+        )
+    return Reason(
+        code="run-unknown", message=f"there is no run {run_id} on this server", fix="signoff propose RUN"
+    )
+
+
+def _proposal(run: RunFacts) -> Reason:
+    return Reason(
+        code="not-proposed",
+        message="a proposal checks, registers and freezes the run in one step",
+        fix=f"signoff propose {run.run_id}",
+    )
+
+
+def _foreign_source(source: str, run: RunFacts, facts: GuardFacts) -> Reason | None:
+    """Why the files of a version are not its run's; None when they are.
+
+    A version's source is the client's word: evidence of one run must not carry the files of another.
+    """
+    if _of_run(source, run, facts):
+        return None
+    return Reason(
+        code="source-elsewhere",
+        message=f"its source {source[:200] or '(none)'} is not among the artifacts and logged models of run "
+        f"{run.run_id}",
+        fix=f"signoff propose {run.run_id} registers the model that the run logged",
+    )
+
+
+def _of_run(source: str, run: RunFacts, facts: GuardFacts) -> bool:
+    if (model_id := model_id_of(source)) is not None:
+        return _logged_by(model_id, run, facts)
+    if (named := _VERSION_URI.match(source)) is not None:
+        version = facts.version(named[1], int(named[2]))
+        return version is not None and version.run_id == run.run_id
+    home = facts.artifacts(run.run_id)
+    if not home or not source or _DOTS.search(source):
+        return False
+    if _below(source, home):
+        return True
+    models = posixpath.join(posixpath.dirname(posixpath.dirname(home.rstrip("/"))), "models")
+    if not _below(source, models):
+        return False
+    model_id = source.removeprefix(f"{models}/").lstrip("/").partition("/")[0]
+    return _logged_by(model_id, run, facts)
+
+
+def _logged_by(model_id: str, run: RunFacts, facts: GuardFacts) -> bool:
+    owner = facts.run_of_model(model_id)
+    return owner is not None and owner.run_id == run.run_id
+
+
+def _below(source: str, folder: str) -> bool:
+    folder = folder.rstrip("/")
+    return source == folder or source.startswith(f"{folder}/")
+
+
+def _changed_version(flush: Flush, change: Change, facts: GuardFacts) -> Iterator[Said]:
+    """No request of MLflow's changes which bytes a version is, or gives a version to another model."""
+    moved = "name" in change.after and not flush.goes_with_model(change)
+    columns = [column for column in _BYTES if column in change.after]
+    if "version" in change.after or moved or columns:
+        name = model_name(change)
+        yield _objection(
+            use_case_name(facts.standard, name),
+            f"{name}/{version_number(change)}",
+            Reason(
+                code="version-fixed",
+                message=f"what a version is cannot change ({', '.join(columns) or 'its name or number'})",
+                fix="register a new version",
+            ),
+        )
+
+
+def _objection(use_case: str, subject: str, reason: Reason) -> Objection:
+    return Objection(rule="registration", use_case=use_case, subject=subject, reason=reason)
