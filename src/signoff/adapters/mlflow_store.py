@@ -5,17 +5,22 @@ MLflow is imported when the first call needs it, never before.
 
 import logging
 import os
+import posixpath
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from threading import RLock, get_ident
+from threading import RLock
 from typing import Any
-from urllib.parse import urlparse
+from urllib.parse import unquote, urlparse
 
 from signoff.addresses import password_of, shown, without_secrets
-from signoff.errors import SignoffError, StoreError
+from signoff.errors import RefusedError, SignoffError, StoreError
 from signoff.record.dataset import InputCopy
+from signoff.release.warrant import warranted
 
 _DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -35,6 +40,9 @@ _RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 _BATCH = 100
 """Params or tags that MLflow takes in one request; of metrics it takes more."""
 
+_REFUSAL = "signoff refused"
+"""How a guarded server begins what it refuses."""
+
 _one_at_a_time = RLock()
 """MLflow reads credentials and retries from the process's environment, and its loggers are the process's: while
 they are set for one store, no other store's call may run."""
@@ -52,11 +60,18 @@ class MlflowStore:
     Args:
         tracking_uri: the address.
         credentials: values of the variables in `CREDENTIALS` for this server, and no others; None: the process's.
+        served: inside an MLflow server the folder or bucket of the artifacts that it proxies: they are read there
+            and not through itself. None elsewhere.
     """
 
-    def __init__(self, tracking_uri: str, *, credentials: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, tracking_uri: str, *, credentials: Mapping[str, str] | None = None, served: str | None = None
+    ) -> None:
         self._uri = tracking_uri
         self._credentials = credentials
+        self._served = served
+        if served is not None:
+            _listen_for_commits()
         self._made: Any = None
 
     @property
@@ -82,7 +97,18 @@ class MlflowStore:
         Raises:
             StoreError: MLflow could not be reached, or refused.
         """
-        with _one_at_a_time, _as_store_error(where or self._uri), _settings(self._credentials, once=once):
+        with (
+            _one_at_a_time,
+            _as_store_error(where or self._uri),
+            _quiet(),
+            _settings(self._credentials, once=once),
+        ):
+            yield
+
+    @contextmanager
+    def _reading(self, uri: str) -> Iterator[None]:
+        """Around reading artifacts; a server's other requests do not wait for it."""
+        with self._asking(uri) if self._served is None else _as_store_error(uri):
             yield
 
     def register(self, name: str, *, run_id: str, source: str, model_id: str | None, description: str) -> int:
@@ -91,7 +117,13 @@ class MlflowStore:
         Returns:
             The version number.
         """
-        with self._asking(once=True), _as_the_process_s(self._uri):
+        warrants = [
+            warranted("registered_models", name=name, operation="insert"),
+            warranted("model_versions", name=name, run_id=run_id, source=source, operation="insert"),
+        ]
+        if model_id is not None:
+            warrants.append(warranted("logged_model_tags", model_id=model_id, tag_key="mlflow.modelVersions"))
+        with self._asking(once=True), _as_the_process_s(self._uri), _holding(*warrants):
             client = self._client()
             existing = client.search_registered_models(filter_string=f"name = '{_quoted(name)}'")
             if not existing:
@@ -117,12 +149,30 @@ class MlflowStore:
             StoreError: the alias was not moved, and whatever ``commit`` wrote was rolled back with it.
         """
         joined = _joined(commit, name=name, alias=alias, version=version)
-        with self._asking(), joined:
+        warrant = warranted("registered_model_aliases", name=name, alias=alias, version=str(version))
+        with self._asking(), joined, warrant:
             self._client().set_registered_model_alias(name, alias, str(version))
+
+    def delete_alias(self, name: str, alias: str, *, commit: Commit | None) -> None:
+        """Delete an alias.
+
+        Args:
+            name: registered model.
+            alias: the alias.
+            commit: joins the same transaction; only for databases (`in_database`).
+
+        Raises:
+            StoreError: the alias was not deleted, and whatever ``commit`` wrote was rolled back with it.
+        """
+        joined = _joined(commit, name=name, alias=alias, version=None)
+        warrant = warranted("registered_model_aliases", name=name, alias=alias, operation="delete")
+        with self._asking(), joined, warrant:
+            self._client().delete_registered_model_alias(name, alias)
 
     def tag_version(self, name: str, version: int, key: str, value: str) -> None:
         """Set a tag on a version, for people's eyes."""
-        with self._asking():
+        warrant = warranted("model_version_tags", name=name, version=str(version), key=key, value=value)
+        with self._asking(), warrant:
             self._client().set_model_version_tag(name, str(version), key, value)
 
     def download(self, uri: str, into: Path) -> None:
@@ -131,7 +181,7 @@ class MlflowStore:
         Raises:
             StoreError: it is not there or cannot be read.
         """
-        with self._asking(uri):
+        with self._reading(uri):
             self._repository(uri).download_artifacts("", dst_path=str(into))
 
     def read_file(self, uri: str) -> bytes:
@@ -144,7 +194,7 @@ class MlflowStore:
         folder, _, name = uri.rpartition("/")
         if name not in self.list_files(folder):
             raise FileNotFoundError(uri)
-        with self._asking(uri), tempfile.TemporaryDirectory() as local:
+        with self._reading(uri), tempfile.TemporaryDirectory() as local:
             return Path(self._repository(folder).download_artifacts(name, dst_path=local)).read_bytes()
 
     def list_files(self, uri: str) -> tuple[str, ...]:
@@ -153,7 +203,7 @@ class MlflowStore:
         Raises:
             StoreError: the artifact store cannot be read.
         """
-        with self._asking(uri):
+        with self._reading(uri):
             repository = self._repository(uri)
             found: list[str] = []
             folders: list[str | None] = [None]
@@ -165,6 +215,8 @@ class MlflowStore:
     def _repository(self, uri: str) -> Any:
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
+        if self._served is not None:
+            uri = _where_served(uri, self._served)
         return get_artifact_repository(uri, tracking_uri=self._uri, registry_uri=self._uri)
 
     def _run_files(self, run_id: str) -> Any:
@@ -181,7 +233,7 @@ class MlflowStore:
 
     def set_tag(self, run_id: str, key: str, value: str) -> None:
         """Set a tag on a run."""
-        with self._asking():
+        with self._asking(), warranted("tags", run_uuid=run_id, key=key, value=value):
             self._client().set_tag(run_id, key, value)
 
     def inputs_of(self, run_id: str) -> tuple[InputCopy, ...]:
@@ -222,7 +274,13 @@ class MlflowStore:
             started_at: milliseconds since 1970, UTC.
             tags: tags that it has from its first moment.
         """
-        with self._asking(once=True):
+        warrants = [
+            warranted("experiments", name=experiment),
+            warranted("runs", name=name, start_time=str(started_at), operation="insert"),
+            *(warranted("tags", key=key, value=value, operation="insert") for key, value in tags.items()),
+            warranted("tags", key="mlflow.runName", value=name, operation="insert"),
+        ]
+        with self._asking(once=True), _holding(*warrants):
             client = self._client()
             found = client.get_experiment_by_name(experiment)
             if found is not None and found.lifecycle_stage != "active":
@@ -272,7 +330,12 @@ class MlflowStore:
             tags: its tags.
             inputs: its inputs.
         """
-        with self._asking():
+        warrants = [
+            *(warranted(table, run_uuid=run_id) for table in ("params", "metrics", "latest_metrics", "tags")),
+            warranted("inputs", destination_id=run_id, operation="insert"),
+            *(warranted(table, operation="insert") for table in ("datasets", "input_tags")),
+        ]
+        with self._asking(), _holding(*warrants):
             from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
             client = self._client()
@@ -308,7 +371,7 @@ class MlflowStore:
 
     def finish_run(self, run_id: str, *, status: str, ended_at: int | None) -> None:
         """Set how and when a run ended (milliseconds since 1970, UTC)."""
-        with self._asking():
+        with self._asking(), warranted("runs", run_uuid=run_id, status=status):
             self._client().set_terminated(run_id, status=status, end_time=ended_at)
 
     def log_model_folder(self, run_id: str, folder: Path, *, name: str) -> str:
@@ -316,7 +379,11 @@ class MlflowStore:
 
         A model that the run has already is written over: nobody may have registered it.
         """
-        with self._asking(once=True):
+        warrants = [
+            warranted("logged_models", source_run_id=run_id),
+            warranted("inputs", source_id=run_id, operation="insert"),
+        ]
+        with self._asking(once=True), _holding(*warrants):
             from mlflow.entities import LoggedModelOutput
 
             client = self._client()
@@ -328,6 +395,30 @@ class MlflowStore:
                 client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
             client.finalize_logged_model(model.model_id, "READY")
             return str(model.model_id)
+
+
+@contextmanager
+def _holding(*warrants: AbstractContextManager[None]) -> Iterator[None]:
+    """Hold warrants for the rows of one call."""
+    with ExitStack() as stack:
+        for warrant in warrants:
+            stack.enter_context(warrant)
+        yield
+
+
+def _where_served(uri: str, root: str) -> str:
+    """The place behind an address that an MLflow server proxies; other addresses as they are.
+
+    Raises:
+        StoreError: the address leaves the root.
+    """
+    parts = urlparse(uri)
+    if parts.scheme != "mlflow-artifacts":
+        return uri
+    path = posixpath.normpath(f"/{unquote(parts.path)}").lstrip("/")
+    if ".." in unquote(parts.path).split("/"):
+        raise StoreError("this artifact address leaves the server's artifacts", where=uri)
+    return f"{root.rstrip('/')}/{path}"
 
 
 def _quoted(name: str) -> str:
@@ -374,8 +465,7 @@ def _put(variables: Mapping[str, str | None]) -> None:
 @contextmanager
 def _as_store_error(where: str) -> Iterator[None]:
     try:
-        with _quiet():
-            yield
+        yield
     except SignoffError:
         raise
     except Exception as error:
@@ -387,6 +477,8 @@ def _as_store_error(where: str) -> Iterator[None]:
         if not isinstance(error, MlflowException | SQLAlchemyError | OSError):
             raise
         said = without_secrets(str(error).strip(), (password_of(where),))
+        if getattr(error, "error_code", "") == "PERMISSION_DENIED" and _REFUSAL in said:
+            raise RefusedError(said[said.index(_REFUSAL) :]) from None
         # The original may hold the whole address: it is not chained.
         raise StoreError(said or type(error).__name__, where=shown(where)) from None
 
@@ -409,46 +501,77 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
+@dataclass(kw_only=True, slots=True)
+class _Join:
+    """A commit that is waited for in this thread or task: the one that moves an alias.
+
+    Attributes:
+        write: called in its transaction.
+        name: registered model.
+        alias: the alias.
+        version: where it is pointed; None: it is deleted.
+        done: whether ``write`` was called in a transaction that was not rolled back.
+    """
+
+    write: Commit
+    name: str
+    alias: str
+    version: int | None
+    done: bool = False
+
+
+_JOIN: ContextVar[_Join | None] = ContextVar("signoff_join", default=None)
+
+
 @contextmanager
-def _joined(commit: Commit | None, *, name: str, alias: str, version: int) -> Iterator[None]:
-    """Let ``commit`` write in the very transaction that points the alias at the version."""
+def _joined(commit: Commit | None, *, name: str, alias: str, version: int | None) -> Iterator[None]:
+    """Let ``commit`` write in the very transaction that points the alias at the version; None: that deletes it."""
     if commit is None:
         yield
         return
-    from sqlalchemy import event
-    from sqlalchemy.orm import Session
-
-    joined = False
-    caller = get_ident()
-
-    def before_commit(session: Any) -> None:
-        nonlocal joined
-        if get_ident() != caller:
-            return  # listeners hear the sessions of all threads
-        # Looked at before the flush: afterwards the session holds its rows only weakly.
-        points = any(
-            type(row).__name__ == "SqlRegisteredModelAlias"
-            and (row.name, row.alias, int(row.version)) == (name, alias, version)
-            for row in (*session.new, *session.dirty)
-        )
-        if points and not joined:
-            session.flush()
-            commit(session.connection().connection.driver_connection)
-            joined = True
-
-    def after_rollback(_session: Any, _previous: object) -> None:
-        nonlocal joined
-        joined = joined and get_ident() != caller
-
-    event.listen(Session, "before_commit", before_commit)
-    event.listen(Session, "after_soft_rollback", after_rollback)
+    _listen_for_commits()
+    join = _Join(write=commit, name=name, alias=alias, version=version)
+    before = _JOIN.set(join)
     try:
         yield
     finally:
-        event.remove(Session, "before_commit", before_commit)
-        event.remove(Session, "after_soft_rollback", after_rollback)
-    if not joined:
+        _JOIN.reset(before)
+    if not join.done:
         raise StoreError(
             "MLflow moved the alias in a way this version does not know; the release was not recorded",
             hint="run the same command again; if it repeats, this MLflow version is not supported",
         )
+
+
+@cache
+def _listen_for_commits() -> None:
+    """Listen once, for good: to add a listener while another thread goes through them is an error in that thread."""
+    from sqlalchemy import event
+    from sqlalchemy.orm import Session
+
+    # Before other listeners, of which one may flush.
+    event.listen(Session, "before_commit", _before_commit, insert=True)
+    event.listen(Session, "after_soft_rollback", _after_rollback)
+
+
+def _before_commit(session: Any) -> None:
+    join = _JOIN.get()
+    if join is None or join.done:
+        return
+    # Looked at before the flush: afterwards the session holds its rows only weakly.
+    rows = session.deleted if join.version is None else (*session.new, *session.dirty)
+    if any(
+        type(row).__name__ == "SqlRegisteredModelAlias"
+        and (row.name, row.alias) == (join.name, join.alias)
+        and (join.version is None or int(row.version) == join.version)
+        for row in rows
+    ):
+        session.flush()
+        join.write(session.connection().connection.driver_connection)
+        join.done = True
+
+
+def _after_rollback(_session: Any, _previous: object) -> None:
+    join = _JOIN.get()
+    if join is not None:
+        join.done = False

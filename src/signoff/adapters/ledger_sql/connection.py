@@ -41,6 +41,11 @@ class Session:
     shown: str
     _raw: DbapiConnection = field(repr=False)
 
+    @property
+    def raw(self) -> DbapiConnection:
+        """The driver's connection."""
+        return self._raw
+
     @classmethod
     def around(cls, raw: DbapiConnection, shown: str) -> "Session":
         """A session on a driver's connection that somebody else opened.

@@ -3,7 +3,7 @@
 SQLAlchemy and Alembic are imported only to make the tables: commands that read stay quick to start.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from signoff.adapters.ledger_sql.connection import (
     write_session,
 )
 from signoff.adapters.ledger_sql.schema import has_ledger, has_table, migrate, no_ledger
-from signoff.errors import EvidenceError, StoreError
+from signoff.errors import ConflictError, EvidenceError, StoreError
 from signoff.evidence.audit import LogRow, StatementRow, StoredLedger
 from signoff.evidence.dsse import Envelope
 from signoff.evidence.ledger import Entry, LedgerWriter, LoggedEntry, LogHead
@@ -25,7 +25,26 @@ from signoff.evidence.merkle import EMPTY_ROOT, Frontier, leaf_hash
 from signoff.evidence.statement import StatementKind
 from signoff.record.digest import Digest
 
+GUARD_TABLE = "signoff_guard"
+"""Its one row says that a server guards the database."""
+_CHUNK = 500
+"""Values in one IN list: SQLite takes 999 at least."""
 _EMPTY_HEAD = LogHead(size=0, root=Digest(EMPTY_ROOT.hex()))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogGrowth:
+    """What the log gained since some size, with the statements that its entries name; unchecked.
+
+    Attributes:
+        head: the head now.
+        rows: index and bytes of each entry from that size on, in order.
+        statements: envelope texts by id.
+    """
+
+    head: LogHead
+    rows: tuple[tuple[int, bytes], ...]
+    statements: Mapping[str, str]
 
 
 class SqlLedger:
@@ -90,19 +109,35 @@ class SqlLedger:
                 raise no_ledger(self.where)
             yield _SqlLedgerWriter(session=session)
 
+    @contextmanager
+    def connection(self) -> Iterator[DbapiConnection]:
+        """The driver's connection in one write transaction of the database, as `transaction`: for MLflow's own rows."""
+        with write_session(self._address) as session:
+            yield session.raw
+
+    def is_guarded(self) -> bool:
+        """Whether a server guards the database."""
+        if isinstance(self._address, SqliteAddress) and not self._address.path.exists():
+            return False
+        with read_session(self._address) as session:
+            return has_table(session, GUARD_TABLE) and bool(
+                session.rows(f"SELECT id FROM {GUARD_TABLE} WHERE id = 1")  # noqa: S608 - constant
+            )
+
     @staticmethod
-    def writer_on(connection: DbapiConnection) -> LedgerWriter:
+    def writer_on(connection: DbapiConnection, *, known: bool = False) -> LedgerWriter:
         """A writer inside a transaction that somebody else opened and will commit or roll back.
 
         Args:
             connection: the driver's connection; of an SQLAlchemy session ``session.connection().connection
                 .driver_connection``, after its last flush.
+            known: that the database has a ledger was seen before.
 
         Raises:
             StoreError: another driver, or a database without ledger.
         """
         session = Session.around(connection, "the database of this transaction")
-        if not has_ledger(session):
+        if not known and not has_ledger(session):
             raise no_ledger(session.shown)
         return _SqlLedgerWriter(session=session)
 
@@ -191,6 +226,48 @@ class SqlLedger:
             ),
         )
 
+    @staticmethod
+    def grown_on(connection: DbapiConnection, *, since: int) -> LogGrowth:
+        """Read on in a transaction that somebody else opened.
+
+        Args:
+            connection: the driver's connection.
+            since: so many entries are known already.
+
+        Raises:
+            StoreError: another driver, a database without ledger, or one that cannot be read.
+            EvidenceError: an entry cannot be read.
+        """
+        return _grown(Session.around(connection, "the database of this transaction"), since)
+
+    def grown(self, *, since: int) -> LogGrowth:
+        """What the log gained since so many entries; see `grown_on`."""
+        with self._reading() as session:
+            if session is None:
+                raise no_ledger(self.where)
+            return _grown(session, since)
+
+    @staticmethod
+    def grew_on(connection: DbapiConnection, *, use_case: str, since: int) -> bool:
+        """Whether a use case has an entry beyond so many of the log, which is locked until that transaction ends.
+
+        Raises:
+            StoreError: another driver, a database without ledger, or one that cannot be written.
+        """
+        session = Session.around(connection, "the database of this transaction")
+        if _locked_head(session)[0].size <= since:
+            return False
+        newer = "SELECT 1 FROM signoff_log WHERE use_case = ? AND idx >= ? LIMIT 1"
+        return bool(session.rows(newer, (use_case, since)))
+
+    def checked(self) -> StoredLedger:
+        """Everything that decisions read: what stands in a database of one's own is read as it is.
+
+        Raises:
+            StoreError: there is no ledger.
+        """
+        return self.stored()
+
     @contextmanager
     def _reading(self) -> Iterator[Session | None]:
         """A read session; None when the database has no ledger."""
@@ -229,10 +306,14 @@ class _SqlLedgerWriter:
         )
         return envelope.id
 
-    def append(self, entry: Entry) -> int:
+    def append(self, entry: Entry, *, expected: int | None = None) -> int:
         data = entry_bytes(entry)
-        _lock_head(self.session)
-        head, stored_frontier = _read_head(self.session)
+        head, stored_frontier = _locked_head(self.session)
+        if expected is not None and head.size != expected:
+            raise ConflictError(
+                "another decision was recorded while this one was made; nothing was changed",
+                hint="run the same command again",
+            )
         frontier = Frontier.from_bytes(stored_frontier)
         if frontier.size != head.size or frontier.root().hex() != head.root.hex:
             raise EvidenceError(
@@ -253,6 +334,29 @@ class _SqlLedgerWriter:
         return head.size
 
 
+def _grown(session: Session, since: int) -> LogGrowth:
+    head = _read_head(session)[0]
+    if head.size == since:
+        return LogGrowth(head=head, rows=(), statements={})
+    rows = tuple(
+        (index, _bytes(entry))
+        for index, entry in session.rows(
+            "SELECT idx, entry FROM signoff_log WHERE idx >= ? AND idx < ? ORDER BY idx", (since, head.size)
+        )
+    )
+    entries = (parse_entry(entry) for _, entry in rows)
+    named = list(dict.fromkeys(e.statement for e in entries if e.statement is not None))
+    statements: dict[str, str] = {}
+    for start in range(0, len(named), _CHUNK):
+        chunk = named[start : start + _CHUNK]
+        marks = ", ".join("?" * len(chunk))
+        statements |= session.rows(
+            f"SELECT id, envelope FROM signoff_statement WHERE id IN ({marks})",  # noqa: S608 - marks only
+            chunk,
+        )
+    return LogGrowth(head=head, rows=rows, statements=statements)
+
+
 def _lock_head(session: Session) -> None:
     if session.dialect == "sqlite":
         # In a transaction that was opened elsewhere this first write takes the lock that BEGIN IMMEDIATE takes.
@@ -261,8 +365,16 @@ def _lock_head(session: Session) -> None:
         session.rows("SELECT id FROM signoff_head WHERE id = 1 FOR UPDATE")
 
 
-def _read_head(session: Session) -> tuple[LogHead, bytes]:
-    found = session.rows("SELECT size, root, frontier FROM signoff_head WHERE id = 1")
+def _locked_head(session: Session) -> tuple[LogHead, bytes]:
+    """The head with its row locked, in one question where the database can."""
+    if session.dialect == "sqlite":
+        _lock_head(session)
+        return _read_head(session)
+    return _read_head(session, " FOR UPDATE")
+
+
+def _read_head(session: Session, lock: str = "") -> tuple[LogHead, bytes]:
+    found = session.rows(f"SELECT size, root, frontier FROM signoff_head WHERE id = 1{lock}")  # noqa: S608 - constant
     if not found:
         raise EvidenceError("the head of the audit log is gone", where=session.shown)
     size, root, frontier = found[0]

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 VERSION_TABLE = "signoff_alembic_version"
 # The newest migration; a test holds it against the folder, so that opening a ledger need not import Alembic.
-REVISION = "0001"
+REVISION = "0002"
+_SAME_LEDGER = frozenset({"0001", REVISION})
+"""Revisions with the same statements and log: 0002 adds the mark of a guarded database and touches nothing else."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 # Any number, the same in each process: serialises "create if missing" on PostgreSQL.
@@ -28,7 +30,7 @@ def has_ledger(session: Session) -> bool:
     if not has_table(session, VERSION_TABLE):
         return False
     found = [row[0] for row in session.rows(f"SELECT version_num FROM {VERSION_TABLE}")]  # noqa: S608 - constant
-    if found == [REVISION]:
+    if len(found) == 1 and found[0] in _SAME_LEDGER:
         return True
     raise StoreError(
         f"the ledger has revision {', '.join(map(str, found)) or 'none'}; this program works with {REVISION}",

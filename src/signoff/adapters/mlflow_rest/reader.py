@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from signoff.adapters.mlflow_rest.server import PAGE, Server, Wire
+from signoff.adapters.mlflow_rest.server import PAGE, Server
 from signoff.errors import StoreError
 from signoff.record.dataset import DatasetRecord
 from signoff.record.experiment import ExperimentRecord
@@ -24,6 +24,7 @@ from signoff.record.from_mlflow import (
 )
 from signoff.record.model_version import ModelVersionRecord
 from signoff.record.run import BareRun, LoggedModelRecord, RunRecord
+from signoff.remote import Wire
 
 
 class RestReader:
