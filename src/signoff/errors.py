@@ -1,7 +1,8 @@
 """What could not be decided, and what to do about it.
 
 A refusal is not an error: decisions return values. An exception of this family means that nothing was
-decided; commands report it with exit code 2.
+decided; commands report it with exit code 2. The one exception is a refusal by somebody else, which no value of
+ours stands for: `RefusedError`, reported with exit code 1.
 
     SignoffError
     ├── UsageError       the command or call does not make sense
@@ -10,7 +11,8 @@ decided; commands report it with exit code 2.
     ├── ModelError       a model's files cannot be used
     ├── EvidenceError    a statement, signature or log entry is broken
     ├── StoreError       MLflow, its database or a table cannot be reached or written
-    └── RefusedError     a released model was asked for in code and may not be used
+    │   └── ConflictError    somebody else decided something in between
+    └── RefusedError     a server refused, or a released model that code asked for may not be used
 """
 
 from collections.abc import Sequence
@@ -59,8 +61,12 @@ class StoreError(SignoffError):
     """MLflow, its database, or a table cannot be reached, read or written."""
 
 
+class ConflictError(StoreError):
+    """Somebody else decided something while this was decided; nothing was written."""
+
+
 class RefusedError(SignoffError):
-    """A released model was asked for and may not be used; commands return such a refusal as a value."""
+    """The server decided and refused, or a released model that code asked for may not be used."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,6 +5,7 @@ import getpass
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from signoff.apps.standard_file import find_standard, read_standard, read_text
 from signoff.conformance.boundary import use_case_of
 from signoff.conformance.ports import RunReader
 from signoff.errors import ModelError, SignoffError, StoreError, UsageError
+from signoff.evidence.dsse import Signer
 from signoff.evidence.ledger import Entry, Ledger
 from signoff.evidence.roster import parse_roster
 from signoff.record.run import LoggedModelRecord, RunRecord
@@ -26,7 +28,8 @@ from signoff.standard.environments import credentials_prefix
 from signoff.standard.model import EnvironmentRules, Standard, UseCaseRules
 
 if TYPE_CHECKING:
-    from signoff.adapters.key_files import Passphrase, SigningKey
+    from signoff.adapters.key_files import Passphrase
+    from signoff.adapters.ledger_http import HttpLedger
     from signoff.adapters.ledger_sql import SqlLedger
     from signoff.adapters.mlflow_store import MlflowStore
     from signoff.adapters.model_folder import ModelFolder
@@ -40,6 +43,14 @@ class Reader(RunReader, RegistryReader, SurveyReader, Protocol):
     """Runs and registry of one store, one by one or all of them."""
 
 
+class Key(Signer, Protocol):
+    """What a person signs with."""
+
+    @property
+    def fingerprint(self) -> str:
+        """``SHA256:…`` as ``ssh-keygen -l`` prints it."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Actor:
     """Who gives the command.
@@ -48,10 +59,12 @@ class Actor:
         name: the e-mail that the roster gives to the key; ``unknown key SHA256:…`` for a key that is not on
             it; ``unverified:<user>`` without a key.
         key: signs what the person says; None without one.
+        login: on a server, the name under which it authenticated them; stands in every entry. None elsewhere.
     """
 
     name: str
-    key: "SigningKey | None"
+    key: Key | None
+    login: str | None = None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -62,15 +75,22 @@ class Workspace:
         standard: the team's standard.
         folder: the folder the standard lies in; paths in it are relative to this.
         tracking_uri: MLflow's.
-        ledger_uri: the ledger's database; None when only MLflow's HTTP address is known.
+        ledger_uri: the ledger's database; None when only MLflow's HTTP address is known: the server's API is
+            asked then.
+        on_server: this is the workspace of an MLflow server, which decides again what clients decided: tables to
+            evaluate on or to score may not lie here, and no model is loaded.
+        served: on a server, the folder or bucket of the artifacts that it proxies; None elsewhere.
     """
 
     standard: Standard
     folder: Path
     tracking_uri: str
     ledger_uri: str | None
+    on_server: bool = False
+    served: str | None = None
     _stores: "dict[str, MlflowStore]" = field(default_factory=dict, repr=False)
     _people: People | None = field(default=None, repr=False)
+    _remote_ledger: "HttpLedger | None" = field(default=None, repr=False)
 
     @property
     def shown_uri(self) -> str:
@@ -158,36 +178,53 @@ class Workspace:
         if environment not in self._stores:
             from signoff.adapters.mlflow_store import MlflowStore
 
-            self._stores[environment] = MlflowStore(address, credentials=credentials)
+            own = self.served if environment == "" else None
+            self._stores[environment] = MlflowStore(address, credentials=credentials, served=own)
         return self._stores[environment]
 
     def address_of(self, environment: EnvironmentRules) -> str:
         """The tracking URI of what an environment's releases stand in."""
         if environment.server is None:
             return self.tracking_uri
-        return _absolute(environment.server, self.folder)
+        return absolute_uri(environment.server, self.folder)
 
-    def ledger(self, *, create: bool = False) -> "SqlLedger":
-        """The ledger.
+    def ledger(self, *, create: bool = False) -> "SqlLedger | HttpLedger":
+        """The ledger: its database, or a guarded server's API where only that is known.
 
         Args:
-            create: make its tables when they are not there, as writing commands do.
+            create: make its tables when they are not there, as writing commands do; a server has made its own.
 
         Raises:
             StoreError: no ledger can be reached from here.
         """
         if self.ledger_uri is None:
-            raise StoreError(
-                "the ledger cannot be reached through MLflow's HTTP address",
-                where=self.shown_uri,
-                hint="name its database with `ledger: postgresql+psycopg2://…` in the standard",
-            )
+            return self._ledger_of_server()
         from signoff.adapters.ledger_sql import SqlLedger
 
         ledger = SqlLedger(self.ledger_uri)
         if create and not ledger.exists():
             ledger.migrate(standalone=self.ledger_uri != self.tracking_uri)
         return ledger
+
+    def _ledger_of_server(self) -> "HttpLedger":
+        if self._remote_ledger is None:
+            from signoff.adapters.ledger_http import HttpLedger
+            from signoff.remote import Remote
+
+            given = _process_credentials()
+            remote = Remote(
+                self.tracking_uri,
+                username=given.get("MLFLOW_TRACKING_USERNAME"),
+                password=given.get("MLFLOW_TRACKING_PASSWORD"),
+                token=given.get("MLFLOW_TRACKING_TOKEN"),
+            )
+            self._remote_ledger = HttpLedger(remote, standard=self.standard.digest)
+        return self._remote_ledger
+
+    @property
+    def decides_elsewhere(self) -> bool:
+        """Whether the ledger is behind a server, which decides again and writes what only it may write."""
+        return self.ledger_uri is None
 
     def people(self) -> People:
         """The roster with the standard's roles.
@@ -226,15 +263,26 @@ def open_workspace(standard: str | None = None) -> Workspace:
     path = find_standard(standard).absolute()
     loaded = read_standard(path)
     tracking = os.environ.get("MLFLOW_TRACKING_URI") or loaded.store or "sqlite:///mlflow.db"
-    tracking = _absolute(tracking, path.parent)
-    ledger = None if loaded.ledger is None else _absolute(loaded.ledger, path.parent)
-    if ledger is None and _scheme(tracking) in _DATABASES:
+    tracking = absolute_uri(tracking, path.parent)
+    ledger = None if loaded.ledger is None else absolute_uri(loaded.ledger, path.parent)
+    if ledger is None and scheme_of(tracking) in _DATABASES:
         ledger = tracking
     return Workspace(standard=loaded, folder=path.parent, tracking_uri=tracking, ledger_uri=ledger)
 
 
+def reader_at(address: str) -> Reader:
+    """Reads the store at an address that no standard names yet, with the process's credentials.
+
+    Raises:
+        StoreError: this kind of store is not read.
+    """
+    from signoff.adapters.mlflow_store import MlflowStore
+
+    return _open_reader(address, MlflowStore(address), _process_credentials())
+
+
 def _open_reader(address: str, store: "MlflowStore", credentials: Mapping[str, str]) -> Reader:
-    scheme = _scheme(address)
+    scheme = scheme_of(address)
     if scheme in _DATABASES:
         from signoff.adapters.mlflow_sql import SqlReader
 
@@ -271,13 +319,13 @@ def server_credentials(environment: str) -> Mapping[str, str]:
     return {f"MLFLOW_TRACKING_{kind}": value for kind, value in given.items() if value}
 
 
-def _scheme(uri: str) -> str:
+def scheme_of(uri: str) -> str:
     """An address's scheme without driver; "" for a path. Works on an address that is malformed behind it."""
     scheme, separator, _ = uri.partition(":")
     return scheme.split("+")[0].lower() if separator else ""
 
 
-def _absolute(uri: str, folder: Path) -> str:
+def absolute_uri(uri: str, folder: Path) -> str:
     """SQLite paths are relative to the standard's folder, so that a command works from anywhere below it."""
     prefix = "sqlite:///"
     if not uri.startswith(prefix) or uri.startswith(prefix + "/"):
@@ -306,7 +354,7 @@ def open_actor(workspace: Workspace, key: str | None, *, passphrase: "Passphrase
     return Actor(name=f"unknown key {loaded.fingerprint}" if person is None else person.email, key=loaded)
 
 
-def require_key(actor: Actor) -> "SigningKey":
+def require_key(actor: Actor) -> Key:
     """The actor's key.
 
     Raises:
@@ -327,9 +375,22 @@ def _os_user() -> str:
         return "nobody"
 
 
+_SAID_AT: ContextVar[str | None] = ContextVar("signoff_said_at", default=None)
+
+
 def now() -> str:
-    """ISO 8601 UTC time with seconds."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """ISO 8601 UTC time with seconds; while something that was said before is decided again, the time of that."""
+    return _SAID_AT.get() or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@contextmanager
+def said_at(time: str) -> Iterator[None]:
+    """Decide as of that time until the block ends, in this thread or task: it stands in what was signed."""
+    before = _SAID_AT.set(time)
+    try:
+        yield
+    finally:
+        _SAID_AT.reset(before)
 
 
 def run_model(run: RunRecord, name: str | None = None) -> LoggedModelRecord:

@@ -15,6 +15,8 @@ from signoff.text import printable
 
 ACTION = "guard:"
 """Begins the action of every entry of the guard: what follows is the rule or the change."""
+_WARN, _LIFTED = "warn", "override"
+"""Modes of an entry whose change happened."""
 MOST = 5
 """So many people and subjects are named on the page; JSON has all."""
 
@@ -28,6 +30,7 @@ class RuleReport:
         level: how it is applied today.
         refused: changes that it refused.
         warned: changes that it let pass with a warning: turning it on would have refused these.
+        lifted: changes that it would have refused but for a break-glass.
         people: who asked for them, and how often; most often first.
         subjects: what it was about, and how often; most often first.
         use_cases: which use cases, and how often; "" for none.
@@ -40,6 +43,7 @@ class RuleReport:
     level: Level
     refused: int
     warned: int
+    lifted: int
     people: tuple[tuple[str, int], ...]
     subjects: tuple[tuple[str, int], ...]
     use_cases: tuple[tuple[str, int], ...]
@@ -54,6 +58,7 @@ class RuleReport:
             "level": self.level,
             "refused": self.refused,
             "warned": self.warned,
+            "lifted": self.lifted,
             "people": [[name, count] for name, count in self.people],
             "subjects": [[name, count] for name, count in self.subjects],
             "use_cases": [[name, count] for name, count in self.use_cases],
@@ -116,23 +121,26 @@ def guard_report(
 
 def _rule_of(entry: Entry) -> GuardRule | None:
     """The rule of a warned or refused entry; None for any other, a change that was allowed among them."""
-    if not entry.action.startswith(ACTION) or not (entry.outcome == "refused" or _warned(entry)):
+    if not entry.action.startswith(ACTION) or not (
+        entry.outcome == "refused" or entry.detail.get("mode") in (_WARN, _LIFTED)
+    ):
         return None
     named = entry.detail.get("rule", entry.action.removeprefix(ACTION))
     return next((rule for rule in GUARD_RULES if rule == named), None)
 
 
-def _warned(entry: Entry) -> bool:
-    return entry.detail.get("mode") == "warn"
+def _times(told: Iterable[Entry], mode: str) -> int:
+    return sum(entry.detail.get("mode") == mode for entry in told)
 
 
 def _of_a_rule(rule: GuardRule, told: Sequence[Entry], level: Level) -> RuleReport:
-    warned = sum(_warned(entry) for entry in told)
+    warned, lifted = _times(told, _WARN), _times(told, _LIFTED)
     return RuleReport(
         rule=rule,
         level=level,
-        refused=len(told) - warned,
+        refused=len(told) - warned - lifted,
         warned=warned,
+        lifted=lifted,
         people=_often(_person(entry) for entry in told),
         subjects=_often(entry.subject for entry in told),
         use_cases=_often(entry.use_case for entry in told),
@@ -158,7 +166,7 @@ def guard_report_text(report: GuardReport) -> str:
     for row in report.rules:
         lines += _lines(row)
     lines += [f"BREAK-GLASS {text}" for text in report.lifted]
-    quiet = [row.rule for row in report.rules if not row.refused + row.warned]
+    quiet = [row.rule for row in report.rules if not row.refused + row.warned + row.lifted]
     if quiet:
         lines.append(f"nothing to say: {', '.join(quiet)}")
     return "\n".join(printable(line) for line in lines).rstrip()
@@ -168,15 +176,15 @@ _DOES: Mapping[Level, str] = {"enforce": "refuses", "warn": "only warns", "off":
 
 
 def _lines(row: RuleReport) -> list[str]:
-    count = row.refused + row.warned
-    if not count:
+    if not row.refused + row.warned + row.lifted:
         return []
-    lines = [f"{row.rule} ({_DOES[row.level]} now): {row.refused} refused, {row.warned} warned"]
+    under = f", {row.lifted} let pass under break-glass" if row.lifted else ""
+    lines = [f"{row.rule} ({_DOES[row.level]} now): {row.refused} refused, {row.warned} warned{under}"]
     lines.append(f"  from {row.first} to {row.last}")
     lines.append(f"  whom     {_some(row.people)}")
     lines.append(f"  what     {_some(row.subjects)}")
     lines.append(f"  why      {_some(row.reasons)}")
-    if row.level != "enforce":
+    if row.level != "enforce" and row.warned:
         people = len(row.people)
         lines.append(
             f"  turned on, it would have refused {row.warned} change{'' if row.warned == 1 else 's'} of"

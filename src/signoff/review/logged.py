@@ -71,7 +71,7 @@ def habits(use_case: UseCaseSurvey) -> tuple[Habit, ...]:
         found += [
             Habit(use_case=use_case.name, kind=kind, name=name, runs=count, of=len(finished))
             for name, count in sorted(counts.items())
-            if count >= EVERYBODY * len(finished) and not _asked(use_case.rules.requirements, kind, name)
+            if count >= EVERYBODY * len(finished) and not is_asked(use_case.rules.requirements, kind, name)
         ]
     return tuple(found)
 
@@ -93,7 +93,7 @@ def other_names(survey: Survey, use_case: UseCaseSurvey) -> tuple[OtherName, ...
             for name, count in counts.items()
             if 2 * count > len(absent)
             and _alike(name, requirement.name)
-            and not _asked(use_case.rules.requirements, requirement.kind, name)
+            and not is_asked(use_case.rules.requirements, requirement.kind, name)
         ]
         if alike:
             count, name = max(alike)
@@ -120,7 +120,8 @@ def logged_names(run: RunRecord, kind: Kind) -> Iterator[str]:
             yield name
 
 
-def _asked(requirements: Iterable[Requirement], kind: Kind, name: str) -> bool:
+def is_asked(requirements: Iterable[Requirement], kind: Kind, name: str) -> bool:
+    """Whether a requirement names it already."""
     return any(
         requirement.kind == kind and any(fnmatchcase(name, pattern) for pattern in requirement.accepts)
         for requirement in requirements

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from signoff.release.model import Signed
 from signoff.review.checklist import Answer, Item, Section, counted
 from signoff.review.model import LinkState
+from signoff.review.report_guard import unverified
 from signoff.review.survey import Survey, UseCaseSurvey
 from signoff.standard.model import EnvironmentRules
 
@@ -19,7 +20,11 @@ def traces(survey: Survey) -> Section:
         number=5,
         title="Production, traced",
         question="Can each production model be traced to run, data, code and approvals, and do the bytes agree?",
-        items=tuple(_trace(use_case) for use_case in survey.use_cases),
+        items=tuple(
+            item
+            for use_case in survey.use_cases
+            for item in (_trace(use_case), *unverified(survey, use_case))
+        ),
     )
 
 

@@ -6,6 +6,7 @@ from functools import partial
 from signoff.errors import EvidenceError
 from signoff.record.digest import Json
 from signoff.release.arrival import Held, held_release
+from signoff.release.inherited import inherited
 from signoff.release.model import Signed
 from signoff.review.checklist import Item, Section, counted, some
 from signoff.review.survey import Survey, UseCaseSurvey
@@ -196,7 +197,8 @@ def _released(survey: Survey, use_case: UseCaseSurvey, environment: EnvironmentR
     """
     release = use_case.history.release(environment.name)
     if release is None:
-        return None
+        taken = inherited(use_case.history, environment.name, survey.people)
+        return None if taken is None else taken.version
     place = held_release(environment, release, history=use_case.history, people=survey.people)
     if isinstance(place, Held):
         return place.version

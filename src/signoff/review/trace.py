@@ -14,7 +14,9 @@ from signoff.release.arrival import Held
 from signoff.release.chain import approval_fault, approvals_of, verify_release
 from signoff.release.components import components_named
 from signoff.release.history import History, decision_of
+from signoff.release.inherited import UNVERIFIED, inherited
 from signoff.release.model import Reason, Signed
+from signoff.release.override import made_under
 from signoff.release.people import People
 from signoff.review.model import Link, LinkState, Trace
 from signoff.review.trials import trial_links
@@ -88,9 +90,7 @@ def trace(found: Found, *, history: History, people: People) -> Trace:
         links.append(_alias(found.alias))
     release = found.release
     if release is None:
-        links.append(
-            Link(kind="release", name="none", state="broken", why="no release statement in the ledger")
-        )
+        links.append(_no_release(found, history, people))
         return Trace(target=found.target, links=tuple(links))
     links += [
         _release(release, history, people),
@@ -163,6 +163,19 @@ def _alias(alias: tuple[str, int | None, int | None]) -> Link:
     )
 
 
+def _no_release(found: Found, history: History, people: People) -> Link:
+    taken = inherited(history, found.environment, people)
+    if taken is None:
+        return Link(kind="release", name="none", state="broken", why="no release statement in the ledger")
+    return Link(
+        kind="release",
+        name=f"version {taken.version} in {found.environment}, {UNVERIFIED}, statement {taken.statement.id.short}",
+        state="broken",
+        detail=(f"{taken.statement.text('at')} by {', '.join(taken.statement.signers)}",),
+        why="it was there before Signoff: nobody judged, proposed or approved it",
+    )
+
+
 def _release(release: Signed, history: History, people: People) -> Link:
     problems = verify_release(history, release, people=people)
     name = (
@@ -173,6 +186,10 @@ def _release(release: Signed, history: History, people: People) -> Link:
     waived = release.statement.predicate.get("waived")
     if isinstance(waived, Mapping) and waived:
         detail.append(f"waived: {', '.join(sorted(waived))}")
+    detail += [
+        f"made under break-glass: {glass.words(release.text('registered_model'))}"
+        for glass in made_under(history, people, release.text("at"))
+    ]
     revoked = any(p.code == "release-revoked" for p in problems)
     if revoked:
         detail.append("revoked later by a rollback")

@@ -5,12 +5,18 @@ from pathlib import Path
 
 import click
 
+from signoff.apps.cli.admin_guard import break_glass, inherit, reconcile, report, triggers
 from signoff.apps.cli.options import actor_of, env_option, format_option, key_option, standard_option
+from signoff.apps.cli.server import server
 
 
 @click.group()
 def admin() -> None:
     """Look after the audit log, its tables and keys; measure under load."""
+
+
+for _command in (server, report, reconcile, break_glass, inherit, triggers):
+    admin.add_command(_command)
 
 
 @admin.command()
@@ -47,11 +53,14 @@ def audit(*, verify: bool, use_case: str | None, last: int | None, form: str, st
 @standard_option()
 def migrate(*, standard: str | None) -> None:
     """Make the ledger's tables in its database, or bring them up to date."""
+    from signoff.adapters.ledger_sql import SqlLedger
     from signoff.apps.workspace import open_workspace
+    from signoff.errors import UsageError
 
     workspace = open_workspace(standard)
-    ledger = workspace.ledger()
-    ledger.migrate(standalone=workspace.ledger_uri != workspace.tracking_uri)
+    if workspace.ledger_uri is None:
+        raise UsageError("a server makes its own tables, when it starts", where=workspace.shown_uri)
+    ledger = SqlLedger.create(workspace.ledger_uri, standalone=workspace.ledger_uri != workspace.tracking_uri)
     click.echo(f"{ledger.where}: the ledger's tables are up to date")
 
 

@@ -5,8 +5,14 @@ from pathlib import Path
 
 import click
 
-_IGNORED = ("mlflow.db", "mlflow.db-*", "ledger.db", "ledger.db-*", "mlruns/", "mlartifacts/")
-"""What a local MLflow writes beside the code."""
+from signoff.apps.locate import FILE_NAME
+from signoff.standard.names import ROSTER_FILE
+
+_IGNORED = (
+    *("mlflow.db", "mlflow.db-*", "ledger.db", "ledger.db-*", "mlruns/", "mlartifacts/"),
+    *("basic_auth.db", ".signoff-server-secret"),
+)
+"""What a local MLflow, or its guarded server, writes beside the code."""
 
 
 @click.command("init", short_help="Write a commented standard to start from.")
@@ -25,28 +31,87 @@ _IGNORED = ("mlflow.db", "mlflow.db-*", "ledger.db", "ledger.db-*", "mlruns/", "
     show_default=True,
     help="Model type: classification, regression, forecasting, ranking, text-classification or llm-app.",
 )
-@click.option("--use-case", required=True, metavar="NAME", help="The business use case, such as churn.")
+@click.option("--use-case", metavar="NAME", help="The business use case, such as churn.")
+@click.option("--from-store", metavar="URI", help="Suggest use cases from a store that is there already.")
+@click.option(
+    "--alias", metavar="ALIAS=prod", help="With --from-store: the alias that stands for production there."
+)
+@click.option(
+    "--key",
+    metavar="FILE",
+    help="With --from-store: your private key; production's versions are taken over as inherited.",
+)
 @click.option("--owner", metavar="EMAIL", help="Who answers for it; by default git's user.email.")
 @click.option(
     "--dir", "folder", type=click.Path(path_type=Path), default=".", metavar="DIR", help="Where to write."
 )
-def init(*, profile: str, model_type: str, use_case: str, owner: str | None, folder: Path) -> None:
+def init(
+    *,
+    profile: str,
+    model_type: str,
+    use_case: str | None,
+    from_store: str | None,
+    alias: str | None,
+    key: str | None,
+    owner: str | None,
+    folder: Path,
+) -> None:
     """Write signoff.yaml, a roster, the schema for your editor, and lines for .gitignore.
 
     Nothing that exists is overwritten: then nothing is written at all, and the exit code is 2.
     """
-    from signoff.apps.locate import FILE_NAME
+    from signoff.errors import UsageError
+    from signoff.standard.scaffold import scaffold
+
+    if (use_case is None) == (from_store is None):
+        raise UsageError("say --use-case NAME, or --from-store URI")
+    person = owner or _person(folder)
+    if from_store is not None:
+        from signoff.apps.cli.init_store import init_from_store
+
+        init_from_store(
+            from_store,
+            profile=profile,
+            model_type=model_type,
+            owner=person,
+            folder=folder,
+            alias=alias,
+            key=key,
+        )
+        return
+    if alias is not None or key is not None:
+        raise UsageError("--alias and --key go with --from-store")
+    write_start(folder, scaffold(profile, model_type, use_case or "", person), person)
+    click.echo(f"""
+next:
+  edit {folder / FILE_NAME}: where evaluation data lies, the label, the margin
+  signoff standard check
+  signoff standard show --resolved
+  edit {folder / ROSTER_FILE}: people, roles and keys
+  train, then: signoff check {use_case}""")
+
+
+def write_start(folder: Path, text: str, person: str, *, key: str = "") -> None:
+    """Write the standard, a roster and the schema, all or none, and tell each file.
+
+    Args:
+        folder: where.
+        text: the standard.
+        person: who stands on the roster.
+        key: line of their public key; "" for none.
+
+    Raises:
+        UsageError: one of the files exists, or cannot be written.
+        StandardError: the standard has faults.
+    """
     from signoff.standard.json_schema import json_schema
     from signoff.standard.load import load_standard
-    from signoff.standard.names import ROSTER_FILE
-    from signoff.standard.scaffold import SCHEMA_FILE, scaffold, scaffold_roster
+    from signoff.standard.scaffold import SCHEMA_FILE, scaffold_roster
 
-    person = owner or _person(folder)
-    text = scaffold(profile, model_type, use_case, person)
     load_standard(text, FILE_NAME)
     files = {
         folder / FILE_NAME: text,
-        folder / ROSTER_FILE: scaffold_roster(person),
+        folder / ROSTER_FILE: scaffold_roster(person, key),
         folder / SCHEMA_FILE: json_schema(),
     }
     ignore_file = folder / ".gitignore"
@@ -58,13 +123,6 @@ def init(*, profile: str, model_type: str, use_case: str, owner: str | None, fol
         written.append(ignore_file)
     for path in written:
         click.echo(f"wrote {path}")
-    click.echo(f"""
-next:
-  edit {folder / FILE_NAME}: where evaluation data lies, the label, the margin
-  signoff standard check
-  signoff standard show --resolved
-  edit {folder / ROSTER_FILE}: people, roles and keys
-  train, then: signoff check {use_case}""")
 
 
 def write_new(files: Mapping[Path, str]) -> None:

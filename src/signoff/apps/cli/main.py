@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import click
 
 from signoff.addresses import masked
-from signoff.errors import SignoffError
+from signoff.errors import RefusedError, SignoffError
 
 TRACEBACK_VARIABLE = "SIGNOFF_TRACEBACK"
 
@@ -74,7 +74,10 @@ def signoff() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command; whatever stops it before it decided ends with exit code 2, never with Python's 1."""
+    """Run a command; whatever stops it before it decided ends with exit code 2, never with Python's 1.
+
+    A server that decides again may refuse what was allowed here: that is a refusal, exit code 1.
+    """
     try:
         status = signoff.main(args=None if arguments is None else list(arguments), standalone_mode=False)
     except click.exceptions.Abort:
@@ -83,6 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
+    except RefusedError as error:
+        click.echo(f"refused: {masked(str(error), os.environ)}", err=True)
+        sys.exit(1)
     except SignoffError as error:
         click.echo(f"error: {masked(str(error), os.environ)}", err=True)
         sys.exit(2)

@@ -5,13 +5,16 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from signoff.apps.workspace import KEY_VARIABLE, Actor, Workspace, open_actor
 from signoff.release.model import ReleaseDecision
 from signoff.release.render import render_text, to_json
+
+if TYPE_CHECKING:
+    from signoff.adapters.key_files import Passphrase
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -53,7 +56,12 @@ def format_option(*forms: str) -> Decorator:
 
 def actor_of(workspace: Workspace, key: str | None) -> Actor:
     """Who gives the command; asks for the passphrase of an encrypted key when there is a terminal."""
-    return open_actor(workspace, key, passphrase=_ask if _has_terminal() else None)
+    return open_actor(workspace, key, passphrase=ask_passphrase())
+
+
+def ask_passphrase() -> "Passphrase | None":
+    """Asks for the passphrase of an encrypted key; None without a terminal."""
+    return _ask if _has_terminal() else None
 
 
 def _has_terminal() -> bool:

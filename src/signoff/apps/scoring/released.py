@@ -25,6 +25,7 @@ from signoff.release.arrival import Held, held_release
 from signoff.release.chain import verify_release
 from signoff.release.components import changed_reasons, components_named, prompt_reason
 from signoff.release.history import History
+from signoff.release.inherited import inherited, unverified_reason
 from signoff.release.model import Reason, Release, Signed
 from signoff.standard.model import EnvironmentRules, UseCaseRules
 
@@ -165,6 +166,9 @@ def _verified(
     release = history.release(environment.name)  # (1)
     pointed = workspace.reader_of(environment).alias(rules.registered_model, environment.alias)
     if release is None:
+        taken = inherited(history, environment.name, workspace.people())
+        if taken is not None:
+            return (unverified_reason(taken, rules, environment),)
         by_hand = (
             "" if pointed is None else f"; alias @{environment.alias} was set to version {pointed} by hand"
         )

@@ -89,7 +89,9 @@ def point_again(
 
 
 def joined(workspace: Workspace, environment: EnvironmentRules) -> bool:
-    """Whether alias and ledger lie in one database, so that one transaction can write both."""
+    """Whether alias and ledger lie in one database, here or behind one server: one transaction can write both."""
+    if workspace.decides_elsewhere:
+        return environment.server is None
     at = workspace.address_of(environment)
     return workspace.store_of(environment).in_database and workspace.ledger_uri == at
 
@@ -111,6 +113,9 @@ def move(
     The statement names the version by its number in the standard's store, the alias by that ``there``: on the
     environment's server.
     """
+    from signoff.adapters.ledger_http import HttpLedgerWriter
+    from signoff.adapters.ledger_sql import SqlLedger
+
     ledger = workspace.ledger(create=True)
     store = workspace.store_of(environment)
     ref = f"{rules.registered_model}/{version}"
@@ -118,7 +123,7 @@ def move(
     def record(writer: LedgerWriter) -> None:
         write(writer, envelope, entry, version=ref, run_id=run_id, expected=expected)
 
-    if joined(workspace, environment):
+    if isinstance(ledger, SqlLedger) and joined(workspace, environment):
 
         def join(connection: Any) -> None:
             record(ledger.writer_on(connection))
@@ -129,6 +134,10 @@ def move(
     # the difference, and the same command run again completes it.
     with ledger.transaction() as writer:
         record(writer)
+        if isinstance(writer, HttpLedgerWriter) and joined(workspace, environment):
+            writer.move_alias(rules.registered_model, environment.alias, there)
+    if joined(workspace, environment) or workspace.on_server:
+        return  # the alias went along, or is on another server, where only the person's own program may move it
     try:
         store.set_alias(rules.registered_model, environment.alias, there, commit=None)
     except StoreError as error:

@@ -10,7 +10,7 @@ def authors_of(workspace: Workspace, run: RunRecord, *, proposal: Signed | None 
     """E-mails of the authors known to the roster, and the other identities as they are.
 
     The committer is asked of git when the commit is at hand; the run's user and contributor are what its
-    client claimed.
+    client claimed, its login what a guarded server authenticated.
 
     Args:
         workspace: for the roster and the repository.
@@ -19,7 +19,7 @@ def authors_of(workspace: Workspace, run: RunRecord, *, proposal: Signed | None 
     """
     from signoff.adapters.git import commit_people, find_repository
 
-    identities = {run.user, run.tags.get(capture.CONTRIBUTOR)}
+    identities = {run.user, run.tags.get(capture.CONTRIBUTOR), run.tags.get(capture.LOGIN)}
     commit = capture.fact(run, capture.GIT_COMMIT)
     repository = find_repository(workspace.folder)
     if commit is not None and repository is not None:

@@ -7,16 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from signoff.apps.verbs.components import components_of
-from signoff.apps.verbs.evaluation import Judged, evaluate
 from signoff.apps.verbs.recording import allowed_entry, history_of, signed, write
 from signoff.apps.workspace import Actor, Workspace, now, private_copy, recorded_failure, run_model
 from signoff.errors import EvidenceError, StoreError
 from signoff.evidence.ledger import Entry
 from signoff.evidence.statement import Statement, Subject
-from signoff.gate.decide import decide
-from signoff.gate.facts import run_checks
 from signoff.gate.model import GateContext, GateDecision, ModelRef
-from signoff.gate.render import render_markdown
 from signoff.record.digest import Digest
 from signoff.record.run import RunRecord
 from signoff.release.chain import verify_release
@@ -104,7 +100,11 @@ def _judge(
     workspace: Workspace, rules: UseCaseRules, run: RunRecord, history: History
 ) -> tuple[GateDecision, tuple[Subject, ...], tuple[str, ...]]:
     """The decision, what it is about beside what it says (rows and components), and remarks."""
+    # A server imports this module for its other functions; SciPy would be a third of its memory.
     from signoff.adapters.table_rows import refuse_copies, rows_digest
+    from signoff.apps.verbs.evaluation import Judged, evaluate
+    from signoff.gate.decide import decide
+    from signoff.gate.facts import run_checks
 
     table = evaluation_data(workspace, rules)
     refuse_copies(table.frame, rules.gate.recipe, str(table.path))
@@ -218,6 +218,8 @@ def _statement(
 
 
 def _write_reports(workspace: Workspace, run_id: str, statement: Digest, decision: GateDecision) -> None:
+    from signoff.gate.render import render_markdown
+
     name = f"{REPORT_FOLDER}/{statement.short}"
     store = workspace.store()
     store.log_text(run_id, f"{name}.md", render_markdown(decision))

@@ -13,6 +13,7 @@ from signoff.apps.verbs.subject import VersionSubject, version_subject
 from signoff.apps.workspace import Actor, Workspace, now, private_copy, require_key, run_model
 from signoff.conformance.decide import check_run
 from signoff.errors import UsageError
+from signoff.evidence.ledger import LogHead
 from signoff.evidence.statement import Statement, Subject
 from signoff.record.digest import Digest
 from signoff.record.run import RunRecord
@@ -51,8 +52,18 @@ def approve(
     actor: Actor,
     ticked: Sequence[str],
     comment: str,
+    log: LogHead | None = None,
 ) -> Said:
     """Sign an approval of a version for an environment.
+
+    Args:
+        workspace: the team's workspace.
+        reference: the version.
+        environment: what it is for.
+        actor: who approves; with a key.
+        ticked: checklist items that they confirm.
+        comment: what they say.
+        log: the log's head as they saw it; None: as it is now.
 
     Raises:
         SignoffError: it could not be decided.
@@ -90,7 +101,7 @@ def approve(
         self_approved=actor.name in subject.candidate.authors,
         ticked=ticked,
         comment=comment,
-        log=subject.head,
+        log=log or subject.head,
         at=at,
     )
     return _said(workspace, statement, decision, actor=actor, subject=subject, at=at)

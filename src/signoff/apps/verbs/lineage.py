@@ -18,6 +18,7 @@ from signoff.record.model_version import ModelVersionRecord
 from signoff.record.run import RunRecord
 from signoff.release.arrival import Held, held_release
 from signoff.release.history import History
+from signoff.release.inherited import inherited
 from signoff.release.model import Reason, Release, Signed
 from signoff.review.model import Trace
 from signoff.review.trace import Found, OutputFacts, trace
@@ -85,7 +86,8 @@ def _number_there(
 ) -> int | None:
     """The number of the released version where the environment's alias points; None when nobody can say."""
     if released is None:
-        return None
+        taken = inherited(history, environment.name, workspace.people())
+        return None if taken is None else taken.version
     place = held_release(environment, released, history=history, people=workspace.people())
     return place.version if isinstance(place, Held) else None
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from signoff.apps.verbs.authors import authors_of
 from signoff.apps.verbs.components import components_of
+from signoff.apps.verbs.freezing import Freeze, freezing
 from signoff.apps.verbs.gate import baseline_environment, evaluation_data
 from signoff.apps.verbs.recording import (
     allowed_entry,
@@ -16,10 +17,11 @@ from signoff.apps.verbs.recording import (
 )
 from signoff.apps.workspace import Actor, Workspace, now, private_copy, require_key, run_model
 from signoff.conformance.decide import check_run
-from signoff.errors import StoreError, UsageError
+from signoff.errors import ConflictError, StoreError, UsageError
 from signoff.record.digest import Digest
+from signoff.record.run import LoggedModelRecord
 from signoff.release.history import History
-from signoff.release.model import ReleaseDecision, Signed
+from signoff.release.model import Reason, ReleaseDecision, Signed
 from signoff.release.proposal import Judged, decide_proposal, needed_notes, proposal_statement
 from signoff.release.waivers import waivers_for
 from signoff.standard.model import UseCaseRules
@@ -50,20 +52,46 @@ def first_approved(rules: UseCaseRules) -> str:
     return asking[0] if asking else list(rules.environments)[-1]
 
 
-def propose(workspace: Workspace, run_id: str, *, actor: Actor, notes: Mapping[str, str]) -> Proposed:
-    """Propose a run as a candidate.
+def propose(
+    workspace: Workspace,
+    run_id: str,
+    *,
+    actor: Actor,
+    notes: Mapping[str, str],
+    version: int | None = None,
+    named: frozenset[str] = frozenset(),
+) -> Proposed:
+    """Propose a run as a candidate; on a guarded database the run is frozen before it is read.
 
     Args:
         workspace: the team's workspace.
         run_id: the run.
         actor: who proposes; with a key.
         notes: context by field name, such as business_context and notes.
+        version: the version that was registered for this; None: register it, or find it.
+        named: further authors whom the proposer knows of, as from a repository that is not at hand here.
 
     Raises:
         UsageError: a field the standard does not ask for, or no key.
         SignoffError: it could not be decided.
     """
     require_key(actor)
+    with freezing(workspace, run_id, proposer=actor.name) as freeze:
+        return _proposed(
+            workspace, run_id, actor=actor, notes=notes, version=version, named=named, freeze=freeze
+        )
+
+
+def _proposed(
+    workspace: Workspace,
+    run_id: str,
+    *,
+    actor: Actor,
+    notes: Mapping[str, str],
+    version: int | None,
+    named: frozenset[str],
+    freeze: Freeze,
+) -> Proposed:
     run = workspace.reader().run(run_id)
     rules = workspace.use_case_of_run(run)
     _refuse_unknown_notes(rules, notes)
@@ -71,7 +99,7 @@ def propose(workspace: Workspace, run_id: str, *, actor: Actor, notes: Mapping[s
     with private_copy(workspace, model.uri) as folder:
         digest, components = folder.digest, components_of(folder)
     history = history_of(workspace, rules.name)
-    authors = authors_of(workspace, run) | {actor.name}
+    authors = authors_of(workspace, run) | {actor.name} | named
     waivers = waivers_for(
         history,
         model=digest,
@@ -89,7 +117,7 @@ def propose(workspace: Workspace, run_id: str, *, actor: Actor, notes: Mapping[s
         people=workspace.people(),
         findings=check_run(rules, run),
         judged=judged,
-        data=evaluation_data(workspace, rules).digest,
+        data=_data(workspace, rules),
         baseline=None if released is None else released.model,
         waivers=waivers,
         notes=notes,
@@ -104,13 +132,18 @@ def propose(workspace: Workspace, run_id: str, *, actor: Actor, notes: Mapping[s
     if not decision.allowed or judged is None:
         record_refusal(workspace, decision, actor=actor, use_case=rules.name)
         return outcome
-    version = workspace.store().register(
-        rules.registered_model,
-        run_id=run_id,
-        source=f"models:/{model.model_id}" if model.model_id else model.uri,
-        model_id=model.model_id,
-        description=notes.get("business_context", ""),
-    )
+    if version is None:
+        version = workspace.store().register(
+            rules.registered_model,
+            run_id=run_id,
+            source=f"models:/{model.model_id}" if model.model_id else model.uri,
+            model_id=model.model_id,
+            description=notes.get("business_context", ""),
+        )
+    elif replaced := _other_version(workspace, rules, run_id, model, version):
+        decision = replace(decision, reasons=replaced)
+        record_refusal(workspace, decision, actor=actor, use_case=rules.name, version=version)
+        return replace(outcome, decision=decision)
     if earlier := _same_proposal(history, version, digest, judged.signed.id, notes):
         return replace(outcome, version=version, statement=earlier.id)
     at = now()
@@ -137,9 +170,15 @@ def propose(workspace: Workspace, run_id: str, *, actor: Actor, notes: Mapping[s
         at=at,
         detail={"run_id": run_id},
     )
+    envelope = signed(statement, actor)
+    frozen = freeze.entry(run, proposal=entry, actor=actor)
     try:
-        with workspace.ledger(create=True).transaction() as writer:
-            write(writer, signed(statement, actor), entry, version=ref, run_id=run_id)
+        with freeze.transaction() as writer:
+            write(writer, envelope, entry, version=ref, run_id=run_id)
+            if frozen is not None:
+                writer.append(frozen)
+    except ConflictError:
+        raise
     except StoreError as error:
         # MLflow gives the number, so the version comes first; without a proposal nothing can be done with it.
         raise StoreError(
@@ -149,6 +188,28 @@ def propose(workspace: Workspace, run_id: str, *, actor: Actor, notes: Mapping[s
         ) from error
     mirror_status(workspace, rules.registered_model, version, "proposed")
     return replace(outcome, version=version, statement=statement.id)
+
+
+def _data(workspace: Workspace, rules: UseCaseRules) -> Digest | None:
+    """Digest of the evaluation table now; None on a server that has no such table: who proposes has compared it."""
+    if workspace.on_server and not workspace.path(rules.gate.recipe.data).exists():
+        return None
+    return evaluation_data(workspace, rules).digest
+
+
+def _other_version(
+    workspace: Workspace, rules: UseCaseRules, run_id: str, model: LoggedModelRecord, version: int
+) -> tuple[Reason, ...]:
+    """Why a version is not this run's model; empty when it is."""
+    ref = f"{rules.registered_model}/{version}"
+    record = workspace.reader().version(rules.registered_model, version)
+    if record is None:
+        return (Reason(code="version-replaced", message=f"the registry has no {ref}"),)
+    same = record.model_id == model.model_id if model.model_id else record.uri == model.uri
+    if record.run_id == run_id and same:
+        return ()
+    message = f"{ref} comes from run {record.run_id}, or from another model of it; proposed is run {run_id}"
+    return (Reason(code="version-replaced", message=message, fix=f"signoff propose {run_id}"),)
 
 
 def newest_judgement(history: History, model: Digest, run_id: str) -> Judged | None:

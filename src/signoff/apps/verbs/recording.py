@@ -14,6 +14,9 @@ from signoff.release.history import History
 from signoff.release.logged import logged_history, refuse_changed_log
 from signoff.release.model import ReleaseDecision
 
+LOGIN = "login"
+"""Field of an entry's detail: the name under which a server authenticated whoever asked for it."""
+
 
 def history_of(workspace: Workspace, use_case: str, *, audited: bool = False) -> History:
     """The use case's statements as the audit log tells them; empty without a ledger.
@@ -37,7 +40,7 @@ def histories_of(
     ledger, roster = workspace.ledger(), workspace.people().roster
     if ledger.head().size == 0:
         return {name: History(statements=()) for name in use_cases}
-    stored = ledger.stored()
+    stored = ledger.checked()
     if audited:
         refuse_changed_log(stored, roster)
     return {name: logged_history(name, stored, roster) for name in use_cases}
@@ -58,6 +61,8 @@ def record_refusal(
 ) -> None:
     """Append a refused decision to the audit log."""
     detail: dict[str, Json] = {} if version is None else {"version": version}
+    if actor.login is not None:
+        detail[LOGIN] = actor.login
     entry = Entry(
         at=now(),
         actor=actor.name,
@@ -96,7 +101,9 @@ def allowed_entry(
         detail: further facts.
         signs: whether the actor signed that statement now.
     """
-    key: dict[str, Json] = {SIGNED_WITH: actor.key.fingerprint} if signs and actor.key is not None else {}
+    proof: dict[str, Json] = {SIGNED_WITH: actor.key.fingerprint} if signs and actor.key is not None else {}
+    if actor.login is not None:
+        proof[LOGIN] = actor.login
     return Entry(
         at=at,
         actor=actor.name,
@@ -106,7 +113,7 @@ def allowed_entry(
         subject=subject,
         statement=str(statement),
         reasons=(),
-        detail={**detail, **key},
+        detail={**detail, **proof},
     )
 
 
@@ -114,8 +121,10 @@ def mirror_status(workspace: Workspace, registered_model: str, version: int, sta
     """Show the status as a tag of the version, for people's eyes.
 
     Nothing rests on the tag: the decision is in the ledger already, so a store that cannot be reached for
-    this does not turn a success into an error.
+    this does not turn a success into an error. A guarded server keeps these tags to itself, and sets them.
     """
+    if workspace.decides_elsewhere:
+        return
     with suppress(StoreError):
         workspace.store().tag_version(registered_model, version, "signoff.status", status)
 
@@ -140,12 +149,7 @@ def write(
         expected: size of the log when the decision was made; None when nothing depends on it.
 
     Raises:
-        StoreError: somebody else decided something in the meantime; nothing is kept.
+        ConflictError: somebody else decided something in the meantime; nothing is kept.
     """
     writer.put(envelope, use_case=entry.use_case, version=version, run_id=run_id)
-    index = writer.append(entry)
-    if expected is not None and index != expected:
-        raise StoreError(
-            "another decision was recorded while this one was made; nothing was changed",
-            hint="run the same command again",
-        )
+    writer.append(entry, expected=expected)

@@ -19,6 +19,7 @@ from signoff.evidence.statement import Statement
 from signoff.record.digest import Digest
 from signoff.release.arrival import Held, held_release
 from signoff.release.chain import verify_release
+from signoff.release.inherited import inherited, next_number
 from signoff.release.model import Reason, Release, ReleaseDecision
 from signoff.release.promotion import (
     Promotion,
@@ -320,4 +321,6 @@ def statement_of_release(
         previous=current,
         log=subject.head,
         at=at,
+        taken=inherited(subject.history, environment.name, workspace.people()),
+        number=next_number(subject.history, environment.name, current),
     )

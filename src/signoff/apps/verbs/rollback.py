@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from signoff.apps.scoring.released import stated_model
 from signoff.apps.verbs.alias import Moved, move, point_again
+from signoff.apps.verbs.inherit import restore_inherited, return_to_inherited
 from signoff.apps.verbs.recording import (
     allowed_entry,
     history_of,
@@ -22,6 +23,7 @@ from signoff.errors import ModelError, StoreError
 from signoff.record.digest import Digest
 from signoff.release.arrival import Held, held_release
 from signoff.release.history import History
+from signoff.release.inherited import inherited, taken_over
 from signoff.release.model import Reason, Release, ReleaseDecision, Signed
 from signoff.release.people import People
 from signoff.release.promotion import (
@@ -59,14 +61,14 @@ def rollback(
     require_key(actor)
     rules = workspace.use_case(use_case)
     into = workspace.environment(rules, environment)
-    looked: _Looked = {}
+    looked: Looked = {}
     while True:
         moved = _attempt(workspace, rules, into, actor=actor, reason=reason, leaving=leaving, looked=looked)
         if moved is not None:
             return moved
 
 
-_Looked: TypeAlias = dict[Digest, tuple[tuple[Reason, ...], tuple[str, ...]]]
+Looked: TypeAlias = dict[Digest, tuple[tuple[Reason, ...], tuple[str, ...]]]
 """Per release statement why it cannot be used, and remarks: nothing is hashed twice."""
 
 
@@ -78,7 +80,7 @@ def _attempt(
     actor: Actor,
     reason: str,
     leaving: Digest | None,
-    looked: _Looked,
+    looked: Looked,
 ) -> Moved | None:
     """Roll back by what the ledger says now; None when it went on while files were hashed: decide again.
 
@@ -95,11 +97,14 @@ def _attempt(
             return _complete_rollback(
                 workspace, rules, into, history, current, place=place, actor=actor, size=head.size
             )
+    taken_back = None if current is not None else inherited(history, environment, workspace.people())
+    if taken_back is not None and taken_back.rollback is not None and leaving is None:
+        return restore_inherited(workspace, rules, into, taken_back, actor=actor, size=head.size)
     if leaving is not None and (current is None or (current.rollback or current.statement).id != leaving):
         version = None if current is None else current.version
         nothing = ReleaseDecision(transition="rollback", subject=f"{rules.name}@{environment}", reasons=())
         return Moved(decision=nothing, alias=into.alias, before=version, after=version, already=True)
-    aim = _aim(workspace, rules, into, actor=actor, history=history, reason=reason, looked=looked)
+    aim = aim_rollback(workspace, rules, into, actor=actor, history=history, reason=reason, looked=looked)
     if len(looked) > known and workspace.ledger().head().size != head.size:
         return None
     decided, decision = aim.decided, aim.decided.decision
@@ -107,8 +112,17 @@ def _attempt(
     after = None if decided.target is None else decided.target.number("version")
     moved = Moved(decision=decision, alias=into.alias, before=before, after=after)
     if not decision.allowed or after is None or aim.place is None:
-        record_refusal(workspace, decision, actor=actor, use_case=rules.name)
-        return moved
+        return _not_put_back(
+            workspace,
+            rules,
+            into,
+            decided,
+            moved,
+            history=history,
+            actor=actor,
+            reason=reason,
+            size=head.size,
+        )
     statement = _put_back(
         workspace,
         rules,
@@ -123,8 +137,38 @@ def _attempt(
     return replace(moved, statement=statement)
 
 
+def _not_put_back(
+    workspace: Workspace,
+    rules: UseCaseRules,
+    into: EnvironmentRules,
+    decided: Rollback,
+    moved: Moved,
+    *,
+    history: History,
+    actor: Actor,
+    reason: str,
+    size: int,
+) -> Moved:
+    """No earlier release can be put back: what was inherited is, where there is something, else nothing moves."""
+    taken = taken_over(history, into.name, workspace.people())
+    if decided.current is not None and decided.target is None and taken is not None:
+        return return_to_inherited(
+            workspace,
+            rules,
+            into,
+            current=decided.current,
+            taken=taken,
+            history=history,
+            actor=actor,
+            reason=reason,
+            size=size,
+        )
+    record_refusal(workspace, decided.decision, actor=actor, use_case=rules.name)
+    return moved
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Aim:
+class Aim:
     """What a rollback returns to.
 
     Attributes:
@@ -136,7 +180,7 @@ class _Aim:
     place: Held | None
 
 
-def _aim(
+def aim_rollback(
     workspace: Workspace,
     rules: UseCaseRules,
     environment: EnvironmentRules,
@@ -144,8 +188,8 @@ def _aim(
     actor: Actor,
     history: History,
     reason: str,
-    looked: _Looked,
-) -> _Aim:
+    looked: Looked,
+) -> Aim:
     """Decide, and decide again without each release that turns out not to be there as it was released."""
     people: People = workspace.people()
     changed: dict[Digest, tuple[Reason, ...]] = {}
@@ -160,7 +204,7 @@ def _aim(
             changed=changed,
         )
         if decided.target is None or not decided.decision.allowed:
-            return _Aim(decided=decided, place=None)
+            return Aim(decided=decided, place=None)
         place = held_release(environment, decided.target, history=history, people=people)
         if decided.target.id not in looked:
             looked[decided.target.id] = _looked_at(workspace, rules, environment, decided.target, history)
@@ -170,7 +214,7 @@ def _aim(
         elif not wrong:
             remarks = (*decided.decision.remarks, *unseen)
             decision = replace(decided.decision, remarks=remarks)
-            return _Aim(decided=replace(decided, decision=decision), place=place)
+            return Aim(decided=replace(decided, decision=decision), place=place)
         changed[decided.target.id] = wrong
 
 

@@ -57,7 +57,7 @@ def version_subject(
         workspace: the team's workspace.
         reference: the version.
         tried: also score the first rows of the deployment's input, where its schema fits; for this the
-            history is held against the audited log, as before any use of a model.
+            history is held against the audited log, as before any use of a model. A server scores nothing.
 
     Raises:
         UsageError: the name is no use case.
@@ -80,7 +80,7 @@ def version_subject(
         digest, inputs, components = folder.digest, folder.inputs, components_of(folder)
         gaps = _input_gaps(workspace, rules, inputs)
         proposed = None if proposal is None else proposal.statement.subject("model")
-        if tried and not gaps and digest == proposed:
+        if tried and not workspace.on_server and not gaps and digest == proposed:
             gaps = _tried(workspace, rules, folder)
     authors = frozenset(proposal.signers) if proposal is not None else frozenset()
     if record.run_id is not None:
@@ -104,7 +104,10 @@ def _input_gaps(workspace: Workspace, rules: UseCaseRules, inputs: SchemaRecord)
         return ()
     from signoff.adapters.tables import table_schema
 
-    offered = table_schema(workspace.path(rules.batch.input))
+    path = workspace.path(rules.batch.input)
+    if workspace.on_server and not path.exists():
+        return ()  # whoever promotes has compared it where it lies
+    offered = table_schema(path)
     keys = [key for key in rules.batch.keys if key not in offered.names]
     missing = tuple(f"key column {key!r} is missing" for key in keys)
     return (*schema_gaps(inputs, offered), *missing)

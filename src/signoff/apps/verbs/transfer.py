@@ -77,6 +77,8 @@ def arrive(
 ) -> Arrived | tuple[Reason, ...]:
     """Bring an approved version to where the environment's releases stand; nothing to do without another server.
 
+    A server copies nothing itself: whoever promotes has, and signed that it arrived.
+
     Args:
         workspace: the team's workspace.
         rules: the use case.
@@ -95,6 +97,16 @@ def arrive(
     """
     if environment.server is None:
         return Arrived(version=record.version, head=head)
+    if workspace.on_server:
+        place = held(
+            environment,
+            history=history,
+            version=record.version,
+            run_id=record.run_id or "",
+            model=model,
+            people=workspace.people(),
+        )
+        return place if isinstance(place, tuple) else Arrived(version=place.version, head=head)
     address = workspace.address_of(environment)
     if address == workspace.tracking_uri:
         raise UsageError(
