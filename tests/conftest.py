@@ -7,8 +7,11 @@ from hypothesis import settings
 pytest_plugins = [
     "conformance_fixtures",
     "example_fixtures",
+    "guard_server",
+    "hooked_store",
     "postgres_fixtures",
     "serving_fixtures",
+    "store_copies",
     "team_fixtures",
 ]
 

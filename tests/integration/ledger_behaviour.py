@@ -9,7 +9,7 @@ import pytest
 from signoff.adapters.ledger_sql import SqlLedger
 from signoff.adapters.ledger_sql.address import parse_address
 from signoff.adapters.ledger_sql.connection import write_session
-from signoff.errors import EvidenceError, StoreError
+from signoff.errors import ConflictError, EvidenceError, StoreError
 from signoff.evidence.audit import audit
 from signoff.evidence.dsse import Envelope, Signature
 from signoff.evidence.ledger import Entry, Ledger, LoggedEntry
@@ -55,6 +55,13 @@ class LedgerBehaviour:
     @pytest.fixture
     def ledger(self, uri: str) -> SqlLedger:
         return SqlLedger.create(uri, standalone=True)
+
+    def test_an_entry_that_was_decided_on_another_log_is_a_conflict(self, ledger: SqlLedger) -> None:
+        with pytest.raises(ConflictError), ledger.transaction() as writer:
+            writer.append(entry(0), expected=1)
+        assert ledger.head().size == 0
+        with ledger.transaction() as writer:
+            assert writer.append(entry(0), expected=0) == 0
 
     def test_a_new_ledger_is_empty(self, ledger: SqlLedger) -> None:
         as_port: Ledger = ledger
@@ -175,7 +182,7 @@ class LedgerBehaviour:
 
     def test_a_ledger_of_a_newer_program_is_left_alone(self, ledger: SqlLedger, uri: str) -> None:
         execute(uri, "UPDATE signoff_alembic_version SET version_num = '9999'")
-        with pytest.raises(StoreError, match="revision 9999; this program works with 0001"):
+        with pytest.raises(StoreError, match="revision 9999; this program works with 0002"):
             ledger.head()
         with pytest.raises(StoreError, match="9999"), ledger.transaction():
             pytest.fail("this ledger must not be written")

@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -15,36 +16,73 @@ _SERVERS = Path("/usr/lib/postgresql")
 _OWNER = "postgres"
 
 
-@pytest.fixture(scope="session")
-def postgres_uri() -> Iterator[str]:
-    """Address of an empty database on a server that lives as long as the test session."""
-    with own_cluster() as uri:
-        yield uri
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PostgresServer:
+    """A server of our own.
+
+    Listens on a Unix socket only. PostgreSQL refuses to run as root; then it runs as the user postgres.
+
+    Attributes:
+        folder: of its socket, its log and its data.
+        binaries: folder of its programs.
+    """
+
+    folder: Path
+    binaries: Path
+
+    @property
+    def uri(self) -> str:
+        """Address of its empty database."""
+        return f"postgresql+psycopg2://signoff@/postgres?host={self.folder}"
+
+    @property
+    def pid(self) -> int:
+        """Process of the server; those that serve connections are its children."""
+        return int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+
+    def make(self) -> None:
+        """Make its files."""
+        self._run("initdb", "-U", "signoff", "-A", "trust", "-E", "UTF8", "--no-sync")
+
+    def start(self) -> None:
+        """Start it, and wait until it answers; after a kill it recovers first."""
+        settings = f"-k {self.folder} -c listen_addresses='' -c fsync=off -c max_connections=60"
+        self._run("pg_ctl", "-w", "-l", self.folder / "log", "-o", settings, "start")
+
+    def stop(self) -> None:
+        """Stop it at once."""
+        self._run("pg_ctl", "-m", "immediate", "-w", "stop")
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
+        _as_owner(self.binaries / program, "-D", self.folder / "data", *arguments)
 
 
 @contextmanager
-def own_cluster() -> Iterator[str]:
-    """Address of an empty database on a server that lives until the block ends.
-
-    Listens on a Unix socket only. PostgreSQL refuses to run as root; then it runs as the user postgres.
-    """
+def postgres_server() -> Iterator[PostgresServer]:
+    """A running server, until the block ends."""
     binaries = _binaries()
     # Short, because a socket's path has at most 107 bytes; open, because the server may be another user.
     folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
     folder.chmod(0o755)
     if os.geteuid() == 0:
         shutil.chown(folder, user=_OWNER)
-    data = folder / "data"
-    settings = f"-k {folder} -c listen_addresses='' -c fsync=off -c max_connections=40"
+    server = PostgresServer(folder=folder, binaries=binaries)
     try:
-        _as_owner(binaries / "initdb", "-D", data, "-U", "signoff", "-A", "trust", "-E", "UTF8", "--no-sync")
-        _as_owner(binaries / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", settings, "start")
+        server.make()
+        server.start()
         try:
-            yield f"postgresql+psycopg2://signoff@/postgres?host={folder}"
+            yield server
         finally:
-            _as_owner(binaries / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+            server.stop()
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres_uri() -> Iterator[str]:
+    """Address of an empty database on a server that lives as long as the test session."""
+    with postgres_server() as server:
+        yield server.uri
 
 
 @pytest.fixture

@@ -289,6 +289,11 @@ def release_next(team: Team, version: int) -> None:
     """Train the good model again and bring it to production as this version."""
     with inside(team.folder):
         run = log_run("good")
+    release_run(team, run, version)
+
+
+def release_run(team: Team, run: str, version: int) -> None:
+    """Bring a run to production as this version."""
     for arguments, key in (
         (("gate", run), None),
         (("propose", run, *CONTEXT), "ana"),

@@ -104,7 +104,13 @@ def test_a_log_made_anew_is_refused_by_what_ana_signed(database: Path, tmp_path:
     )
     signed = sign_statement(approval, load_key(tmp_path / "ana"))
     with closing(sqlite3.connect(database)) as connection:
-        for table in ("signoff_log", "signoff_head", "signoff_statement", "signoff_alembic_version"):
+        for table in (
+            "signoff_log",
+            "signoff_head",
+            "signoff_statement",
+            "signoff_guard",
+            "signoff_alembic_version",
+        ):
             connection.execute(f"DROP TABLE {table}")
         connection.commit()
     admin("migrate")

@@ -20,7 +20,7 @@ from signoff.apps.cli.main import signoff as command_line
 from signoff.evidence.audit import Problem
 from signoff.evidence.roster import parse_roster
 from signoff.record.digest import Json
-from signoff.standard import defaults, schema, schema_deployment
+from signoff.standard import defaults, schema, schema_deployment, schema_guard
 from signoff.standard.load import load_standard
 from signoff.standard.metrics import METRICS
 from signoff.standard.model import MarginRule
@@ -309,6 +309,7 @@ def test_every_reason_of_the_code_is_in_the_docs_and_the_other_way_round() -> No
         "Promoting",
         "Using a release",
         "Rolling back",
+        "On a guarded server",
     )
     listed = [code for title in titles for code in first_codes(section_of("docs/release.md", title))]
     assert len(listed) == len(set(listed))
@@ -366,6 +367,7 @@ SECTIONS: dict[str, tuple[type[Section], ...]] = {
     "monitors": (schema_deployment.MonitorSection,),
     "Environments": (schema_deployment.EnvironmentSection,),
     "Roles": (schema.RoleSection,),
+    "Guard": (schema_guard.GuardSection,),
     "What runs must carry": (schema.RequireSection, schema.RequirementSection),
     "Model types of your own": (schema.ModelTypeSection,),
 }

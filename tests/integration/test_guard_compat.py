@@ -8,8 +8,8 @@ from itertools import zip_longest
 from pathlib import Path
 
 import pytest
-from guard_server import ADMIN, PASSWORD, QUIET, Kind, prepare, running
-from mlflow_server import own_database
+from guard_server import ADMIN, PASSWORD, Kind, prepare, running
+from mlflow_server import QUIET, own_database
 from team import edit_standard
 
 CLIENT = Path(__file__).with_name("compat_client.py")
