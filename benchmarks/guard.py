@@ -14,6 +14,7 @@ import base64
 import http.client
 import json
 import os
+import pickle
 import platform
 import random
 import shutil
@@ -27,7 +28,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +39,21 @@ from guard_server import (  # noqa: E402 - found through the path above
     PASSWORD,
     Guarded,
     Kind,
-    add_users,
     prepare,
     running,
-    work,
 )
 from mlflow_server import own_database  # noqa: E402
-from postgres_fixtures import own_cluster  # noqa: E402
+from postgres_fixtures import postgres_server  # noqa: E402
 
+# In a program of its own without a file: the runs belong to the team's repository, not to this checkout.
+WORK = """
+import json, pickle, sys
+sys.path.insert(0, sys.argv[1])
+from guard_server import add_users, work
+place = pickle.loads(bytes.fromhex(sys.argv[2]))
+add_users(place)
+print(json.dumps(dict(work(place).names)))
+"""
 BLOCK = 25
 LOGGING = ("runs/create", "runs/log-metric", "runs/log-batch", "runs/search")
 GOVERNED = ("registered-models/alias", "model-versions/create")
@@ -108,7 +116,7 @@ def body_of(side: Side, path: str) -> dict[str, Any]:
         return {"experiment_ids": [names["tumours"]], "filter": "metrics.roc_auc > 0.5", "max_results": 20}
     if path == "registered-models/alias":
         return {"name": "tumours", "alias": "candidate", "version": str(1 + number % 2)}
-    model, run = names["released_model"], names["released"]
+    model, run = names["proposed_model"], names["proposed"]
     return {"name": "tumours", "source": f"models:/{model}", "run_id": run, "model_id": model}
 
 
@@ -256,6 +264,17 @@ def import_extra_ms() -> float:
     return statistics.median(a - b for a, b in zip(times["with"], times["without"], strict=True))
 
 
+def worked(place: Guarded) -> dict[str, str]:
+    """What the team did on the server: the names of its runs, models and experiments."""
+    tests = str(ROOT / "tests" / "integration")
+    asked = [sys.executable, "-W", "ignore", "-c", WORK, tests, pickle.dumps(place).hex()]
+    done = subprocess.run(asked, cwd=place.folder, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"setting up failed: {done.stderr[-2000:]}")
+    names: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+    return names
+
+
 @contextmanager
 def side_on(name: str, folder: Path, database: str) -> Iterator[Side]:
     """A server of the comparison, with the team's work in it."""
@@ -263,8 +282,7 @@ def side_on(name: str, folder: Path, database: str) -> Iterator[Side]:
     accounts = None if database.startswith("sqlite") else database
     place = prepare(folder / name, database, kind=kind, accounts=accounts)
     with running(place) as process:
-        add_users(place)
-        place = work(place)
+        place = replace(place, names=worked(place))
         yield Side(name=name, place=place, process=process.pid, connection=connect(place.address.port))
 
 
@@ -327,8 +345,8 @@ def main() -> None:
             lambda name: f"sqlite:///{folder}/lite-{name}.db", folder / "lite", given.calls
         )
         print("postgresql", flush=True)
-        with own_cluster() as uri, ExitStack() as stack:
-            made = {name: stack.enter_context(own_database(uri)) for name in SIDES}
+        with postgres_server() as server, ExitStack() as stack:
+            made = {name: stack.enter_context(own_database(server.uri)) for name in SIDES}
             figures["postgresql"] = compare(made.__getitem__, folder / "postgres", given.calls)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

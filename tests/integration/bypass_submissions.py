@@ -95,7 +95,6 @@ FORGED: Mapping[str, Callable[[Body], Body]] = {
     "with an alias to move": lambda body: (
         body | {"alias": {"name": "tumours", "alias": "prod", "version": 2}}
     ),
-    "for a log of another size": lambda body: body | {"size": 1},
     "with a field more": lambda body: body | {"force": True},
 }
 """What the sender changes in the signed approval, by name."""

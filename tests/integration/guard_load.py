@@ -276,7 +276,7 @@ def _not_told(done: Sequence[Done], entries: "Sequence[Entry]") -> list[str]:
     found = []
     for name, kinds, is_it in _TOLD:
         yes = sum(one.kind in kinds and one.status == 200 for one in done)
-        lost = sum(one.kind in kinds and one.status == LOST for one in done)
+        lost = sum(one.kind in kinds and (one.status == LOST or one.status >= 500) for one in done)
         logged = sum(entry.outcome == "allowed" and is_it(entry) for entry in entries)
         if not yes <= logged <= yes + lost:
             found.append(f"{name}: {yes} answered with yes and {lost} lost, but {logged} in the log")

@@ -239,11 +239,13 @@ def write_accounts(home: Path, database: str) -> None:
 
 
 @contextmanager
-def running(place: Guarded, *, workers: int = 1, options: tuple[str, ...] = ()) -> Iterator[None]:
+def running(
+    place: Guarded, *, workers: int = 1, options: tuple[str, ...] = ()
+) -> Iterator["subprocess.Popen[bytes]"]:
     """Run the place's server until the block ends; options are of `signoff admin server`."""
     process = start(place, workers=workers, options=options)
     try:
-        yield
+        yield process
     finally:
         stop(process)
 

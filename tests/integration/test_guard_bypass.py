@@ -119,6 +119,15 @@ def test_a_refusal_is_in_the_log(guarded: Guarded, who: str, actor: str) -> None
     assert any("approval-missing" in reason for reason in entry.reasons)
 
 
+def test_a_released_model_may_be_measured_by_another_run(guarded: Guarded, untouched: Snapshot) -> None:
+    n = guarded.names
+    value = {"key": "recall_new", "value": 1.0, "timestamp": 9, "step": 0, "model_id": n["released_model"]}
+    guarded.address.call("ben", "runs/log-metric", {"run_id": n["running"], **value})
+    lines = changed(guarded, untouched)
+    assert len(lines) == 3
+    assert all(" + " in line and n["running"] in line for line in lines)
+
+
 def test_whoever_is_logged_in_is_an_author(guarded: Guarded, untouched: Snapshot) -> None:
     from signoff.apps.verbs.authors import authors_of
     from signoff.apps.workspace import open_workspace

@@ -99,12 +99,12 @@ def test_another_package_in_the_store_plugins_place_is_noticed(tmp_path: Path) -
     )
     (tmp_path / "other" / "zz_other.py").write_text(
         dedent("""
-            def store(uri, artifact_uri=None):
+            def store(store_uri, artifact_uri=None):
                 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-                return SqlAlchemyStore(uri, artifact_uri)
-            def registry(uri):
+                return SqlAlchemyStore(store_uri, artifact_uri)
+            def registry(store_uri):
                 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
-                return SqlAlchemyStore(uri)
+                return SqlAlchemyStore(store_uri)
         """)
     )
     (tmp_path / "first").mkdir()
@@ -122,7 +122,7 @@ def test_another_package_in_the_store_plugins_place_is_noticed(tmp_path: Path) -
         check=False,
     )
     assert done.returncode == 2, done.stdout + done.stderr
-    assert "store" in done.stderr
+    assert "not through Signoff's store entry points" in done.stderr
 
 
 def test_a_bare_server_on_the_guarded_database_changes_nothing(guarded: Guarded, tmp_path: Path) -> None:
