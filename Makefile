@@ -4,7 +4,7 @@
 # make example-serving     the churn model behind an endpoint: canary, rollback
 # make test        all tiers: unit, integration (real server, PostgreSQL), heavy
 # make unit        the unit tests alone
-# make soak        the laws of the unit tests, tried far longer
+# make soak        the laws of the unit tests and the guard's races, tried far longer
 # make lint        ruff, mypy strict, import-linter
 # make bench NAME=churn_story
 # make docs        run the examples of README and docs
@@ -62,6 +62,7 @@ unit integration heavy: $(VENV)/dev.stamp
 
 soak: $(VENV)/dev.stamp
 	@SIGNOFF_TEST_PROFILE=soak $(BIN)/python -m pytest -q -n 2 --timeout 3600 tests/unit
+	@SIGNOFF_TEST_PROFILE=soak $(BIN)/python -m pytest -q tests/heavy/test_guard_races.py
 
 lint: $(VENV)/dev.stamp
 	@echo "== ruff"; $(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .

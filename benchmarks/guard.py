@@ -79,6 +79,13 @@ class Side:
     calls: int = 0
     times: dict[str, list[list[float]]] = field(default_factory=dict)
 
+    def reconnect(self) -> None:
+        """A fresh connection that has been used once: servers close those that were idle while others had their turn."""
+        self.connection.close()
+        self.connection = connect(self.place.address.port)
+        self.connection.request("GET", "/health")
+        self.connection.getresponse().read()
+
     def ask(self, path: str, body: dict[str, Any], method: str = "POST") -> Any:
         """One request as the author; anything but success ends the benchmark."""
         self.connection.request(method, f"/api/2.0/mlflow/{path}", json.dumps(body), headers())
@@ -122,6 +129,7 @@ def body_of(side: Side, path: str) -> dict[str, Any]:
 
 def block(side: Side, path: str) -> list[float]:
     """Milliseconds of each call of a block."""
+    side.reconnect()
     if path in ("runs/log-metric", "runs/log-batch"):  # a fresh run: what a server has stored must not add up
         made = side.ask("runs/create", body_of(side, "runs/create"))
         side.run = made["run"]["info"]["run_id"]

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from guard_load import CONFLICTS, Load, counted, entries_of, violations
 from guard_server import Guarded, await_health, place_on, start, stop
 from mlflow_server import own_database
 from postgres_fixtures import PostgresServer, postgres_server
+from team import CONTEXT
 
 SOAK = os.environ.get("SIGNOFF_TEST_PROFILE") == "soak"
 OPERATIONS = {"postgresql": 10_000, "sqlite": 2_000} if SOAK else {"postgresql": 400, "sqlite": 200}
@@ -52,6 +54,26 @@ def test_eight_people_at_once_leave_a_true_log(
     odd = [one for one in load.done if one.status not in {200, 403} | CONFLICTS]
     assert odd == []  # a conflict is told as one, and not as an error of the server
     assert _moves(busy, before) > 0
+
+
+@pytest.mark.parametrize("busy", ["sqlite"], indirect=True)
+def test_an_upload_that_began_before_the_proposal_ends_without_effect(busy: Guarded) -> None:
+    n = busy.names
+    assert busy.signoff("gate", n["finished"], person="ana").code == 0
+    before = busy.store.snapshot().files
+    files = (
+        f"{n['tumours']}/models/{n['finished_model']}/artifacts/model.skops",
+        f"{n['tumours']}/{n['finished']}/artifacts/evidence/confusion_matrix.json",
+    )
+    with ExitStack() as uploads:
+        for file in files:
+            for way in ("/api/2.0/mlflow-artifacts/artifacts/", "//api/2.0/mlflow-artifacts/artifacts/"):
+                uploads.enter_context(busy.address.uploading("ana", f"{way}{file}", b"x" * 400_000))
+        time.sleep(1)
+        proposed = busy.signoff("propose", n["finished"], *CONTEXT, person="ana")
+        assert proposed.code == 0, proposed
+    after = busy.store.snapshot().files
+    assert {file: after[file] for file in files} == {file: before[file] for file in files}
 
 
 @dataclass(kw_only=True, slots=True)

@@ -15,7 +15,7 @@ import pytest
 from examples.wheels import Member, cache_folder, fetch
 
 ROOT = Path(__file__).resolve().parents[2]
-GUARD_TESTS = ("test_guard_hooks.py", "test_guard_bypass.py")
+GUARD_TESTS = ("test_guard_hooks.py", "test_guard_hooks_unforeseen.py", "test_guard_bypass.py")
 
 
 def release(version: str, wheel: str, member: str) -> Member:

@@ -73,7 +73,8 @@ def _payload(body: Body, **changed: object) -> Body:
 
 def about_another_version(body: Body) -> Body:
     """The approval with an entry that says something else than what was signed."""
-    return _entry(body, subject="tumours/2 for prod", detail={"approved_by": "everybody"})
+    detail = json.loads(body["entries"][0])["detail"] | {"approved_by": "everybody"}
+    return _entry(body, subject="tumours/2 for prod", detail=detail)
 
 
 FORGED: Mapping[str, Callable[[Body], Body]] = {

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from bundle_team import CONTEXT, TEMPLATE, make_docs_team
+from guarded_team import CLEO, guarded, make_server, scope_of
 from team import Team, inside, registry, signoff
-from test_guard_service import CLEO, guarded, make_server, scope_of
 
 from signoff.apps.server.actor import asking
 from signoff.apps.server.guard import ServerGuard

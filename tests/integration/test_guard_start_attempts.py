@@ -122,7 +122,7 @@ def test_another_package_in_the_store_plugins_place_is_noticed(tmp_path: Path) -
         check=False,
     )
     assert done.returncode == 2, done.stdout + done.stderr
-    assert "not through Signoff's store entry points" in done.stderr
+    assert "another package with store entry points" in done.stderr
 
 
 def test_a_bare_server_on_the_guarded_database_changes_nothing(guarded: Guarded, tmp_path: Path) -> None:

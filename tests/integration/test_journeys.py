@@ -59,7 +59,9 @@ def releases(team: Team) -> list[int]:
 
 
 def _ledger(team: Team) -> SqlLedger:
-    return workspace_of(team).ledger()
+    ledger = workspace_of(team).ledger()
+    assert isinstance(ledger, SqlLedger)
+    return ledger
 
 
 def moves(team: Team) -> list[tuple[str, str]]:

@@ -39,6 +39,7 @@ ReconcileCode = Literal[
     "model-files-gone",
     "model-bytes-changed",
     "freeze-mark-gone",
+    "freeze-mark-left",
     "evidence-changed",
     "status-tag",
     "log-changed",

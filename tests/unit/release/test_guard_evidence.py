@@ -72,7 +72,10 @@ def edge(source: tuple[str, str], destination: tuple[str, str]) -> Change:
         tag(FROZEN, "mlflow.log-model.history"),
         tag(FROZEN, "signoff.git.commit"),
         deleted("tags", run_uuid=FROZEN),
-        of_run(FROZEN, {"name": "a"}, {"name": "b"}),
+        of_run(FROZEN, {"name": "a", "status": "FINISHED"}, {"name": "b", "status": "FAILED"}),
+        of_run(
+            FROZEN, {"name": "a", "lifecycle_stage": "active"}, {"name": "b", "lifecycle_stage": "deleted"}
+        ),
         of_run(FROZEN, {"status": "FINISHED"}, {"status": "RUNNING"}),
         of_run(FROZEN, {"status": "FINISHED"}, {"status": "FAILED"}),
         of_run(FROZEN, {"end_time": "1"}, {"end_time": "2"}),
@@ -117,6 +120,8 @@ def test_nothing_of_a_proposed_run_changes(change: Change) -> None:
     [
         tag(FROZEN, "team"),
         tag(FROZEN, "mlflow.note.content"),
+        tag(FROZEN, "mlflow.runName"),
+        of_run(FROZEN, {"name": "a"}, {"name": "b"}),
         deleted("tags", run_uuid=FROZEN, key="team", value="shop"),
         inserted("logged_model_tags", model_id="m-frozen", tag_key="mlflow.modelVersions", tag_value="[]"),
         inserted("logged_model_tags", model_id="m-frozen", tag_key="team", tag_value="shop"),
@@ -260,7 +265,9 @@ def test_what_was_released_before_there_was_a_guard_stays_though_nothing_froze_i
     inherited = replace(SHOP.runs[RUN], released_as=("churn/2",))
     facts = replace(SHOP, runs={RUN: inherited})
     assert codes(binned(RUN), facts=facts) == {("deletion", "run-released")}
-    assert codes(of_run(RUN, {"name": "a"}, {"name": "b"}), facts=facts) == {("deletion", "run-released")}
+    renamed = of_run(RUN, {"name": "a"}, {"name": "b"})
+    assert codes(renamed, facts=facts) == {("deletion", "run-released")}
+    assert codes(renamed, tag(RUN, "mlflow.runName"), facts=facts) == {("deletion", "run-released")}
 
 
 def test_a_deleted_versions_blanked_row_is_kept_in_the_log() -> None:

@@ -11,13 +11,14 @@ from signoff.adapters.mlflow_hooks.lookup import SessionLookup, is_run
 from signoff.adapters.mlflow_hooks.refusal import unforeseen
 from signoff.adapters.mlflow_hooks.rows import Row, only_stamps
 from signoff.adapters.mlflow_hooks.tables import RESERVED, TABLES
-from signoff.release.guard.evidence import FROZEN_MARK
+from signoff.release.guard.evidence import FROZEN_MARK, OPEN_TAGS
 from signoff.release.guard.model import Change
 from signoff.release.guard.tags import captured
 from signoff.release.warrant import Warrant
 
 Way = Literal["flush", "bulk", "cursor"]
 _RUN_COLUMNS_THAT_LOG = frozenset({"status", "end_time", "start_time", "name"})
+"""Asked about when the run is frozen; its name, which describes it, because a released run keeps its own."""
 _SYSTEM = "mlflow."
 _MODEL_VERSIONS_TAG = "mlflow.modelVersions"
 _FINISHED = "FINISHED"
@@ -110,8 +111,9 @@ def _run(found: Sorted, row: Row) -> None:
 
 
 def _run_tag(found: Sorted, row: Row) -> None:
-    """Tags for people stay open; of what MLflow and our plugins say of the run, the guard knows which do."""
-    if (row.value("key") or "").casefold().startswith((_SYSTEM, RESERVED)):
+    """Tags for people, MLflow's own for their remarks too, stay open; of what MLflow and our plugins say of the run, the guard knows which do."""
+    key = row.value("key") or ""
+    if key not in OPEN_TAGS and key.casefold().startswith((_SYSTEM, RESERVED)):
         _logging(found, row)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 
 from signoff.adapters.mlflow_sql.database import opener
-from signoff.release.guard.evidence import MetricPoint
+from signoff.release.guard.evidence import FROZEN_MARK, MetricPoint
 
 _CHUNK = 500
 """Ids per query: older SQLite builds take at most 999 parameters."""
@@ -50,6 +50,20 @@ class GuardedReader:
                     wanted[start : start + _CHUNK],
                 )
             }
+
+    def frozen(self) -> Mapping[str, str]:
+        """Every run that bears the freeze mark, deleted or not, with the name of its experiment.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        with self._open() as query:
+            rows = query(
+                "SELECT r.run_uuid, e.name FROM runs r"
+                " JOIN experiments e ON e.experiment_id = r.experiment_id WHERE r.entry_point_name = ?",
+                (FROZEN_MARK,),
+            )
+        return {str(run_id): str(experiment) for run_id, experiment in rows}
 
     def points(self, run_id: str) -> tuple[MetricPoint, ...]:
         """Every value that a run ever logged for its metrics.

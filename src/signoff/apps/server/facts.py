@@ -54,6 +54,8 @@ class Facts:
     now: str
     root: str
     _seen: dict[str, Seen] = field(default_factory=dict, repr=False)
+    _runs: dict[str, RunFacts | None] = field(default_factory=dict, repr=False)
+    _named: dict[str, frozenset[int | None]] = field(default_factory=dict, repr=False)
 
     @property
     def standard(self) -> Standard:
@@ -87,21 +89,38 @@ class Facts:
 
     def run(self, run_id: str) -> RunFacts | None:
         """See `GuardFacts`. A run is frozen by its mark, and by a signed proposal or inheritance in the ledger."""
+        if run_id not in self._runs:
+            self._runs[run_id] = self._run(run_id)
+        return self._runs[run_id]
+
+    def _run(self, run_id: str) -> RunFacts | None:
         found = self.lookup.run(run_id)
         if found is None:
             return None
         experiment_id, status, mark = found
-        versions = [(name, n, self.version(name, n)) for name, n in self.lookup.versions_of_run(run_id)]
-        frozen_by = next(
-            (f"{name}/{n}" for name, n, v in versions if v is not None and (v.proposed or v.released_in)), ""
-        )
+        versions = [
+            self._version(name, number, run_id)
+            for name, number in self.lookup.versions_of_run(run_id)
+            if self._is_named(name, number)
+        ]
+        frozen_by = next((f"{v.name}/{v.number}" for v in versions if v.proposed or v.released_in), "")
         return RunFacts(
             run_id=run_id,
             experiment=self.lookup.experiment(experiment_id) or "",
             status=status,
             frozen_by=frozen_by or ("a proposal" if mark else ""),
-            released_as=tuple(f"{name}/{n}" for name, n, v in versions if v is not None and v.released_in),
+            released_as=tuple(f"{v.name}/{v.number}" for v in versions if v.released_in),
         )
+
+    def _is_named(self, name: str, number: int) -> bool:
+        """Whether a statement is about the version; of the many that training registers most have none."""
+        rules = self._rules_of(name)
+        if rules is None:
+            return True  # a prompt is named by its text
+        if name not in self._named:
+            statements = self._history(rules).statements
+            self._named[name] = frozenset(signed.number("version") for signed in statements)
+        return number in self._named[name]
 
     def run_of_model(self, model_id: str) -> RunFacts | None:
         """See `GuardFacts`."""

@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -74,6 +75,8 @@ def prepare(options: Mapping[str, object], environ: MutableMapping[str, str]) ->
         SignoffError: the server must not start.
     """
     require_only_uvicorn(options)
+    # The server reads artifacts for each proposal: MLflow's bars for that would fill its log.
+    environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     write_protected = environ.get(WRITE_PROTECTED_VARIABLE, "").lower() in _TRUE
     require_artifacts(options, write_protected=write_protected)
     settings = _settings(environ)
@@ -85,7 +88,7 @@ def prepare(options: Mapping[str, object], environ: MutableMapping[str, str]) ->
     _require_plugins()
     if settings.auth == "basic-auth":
         notes += _prepare_basic_auth(settings, environ)
-    _mark(settings)
+    notes += _mark(settings, options)
     environ.update(settings.to_environment())
     # A job would write without anybody who asks for it, and is refused: do not start its processes.
     environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
@@ -120,12 +123,23 @@ def _require_plugins() -> None:
         )
 
 
-def _mark(settings: Settings) -> None:
-    """Make the ledger's tables, and note in the database that it is guarded from now on."""
+def _mark(settings: Settings, options: Mapping[str, object]) -> tuple[str, ...]:
+    """Make the ledger's tables, note that the database is guarded, and freeze what was signed for without a guard."""
+    from signoff.adapters.ledger_sql import SqlLedger
     from signoff.adapters.ledger_sql.marker import mark_guarded
-    from signoff.apps.workspace import now
+    from signoff.apps.verbs.freeze_stated import freeze_stated
+    from signoff.apps.workspace import now, open_workspace
 
     mark_guarded(settings.database, since=now(), by=f"signoff server on {socket.gethostname()}")
+    served = options.get("artifacts_destination") if options.get("serve_artifacts") is not False else None
+    workspace = replace(
+        open_workspace(str(settings.standard)),
+        tracking_uri=settings.database,
+        ledger_uri=settings.database,
+        on_server=True,
+        served=None if served is None else str(served),
+    )
+    return freeze_stated(workspace, SqlLedger(settings.database)).notes()
 
 
 def _prepare_basic_auth(settings: Settings, environ: MutableMapping[str, str]) -> tuple[str, ...]:

@@ -7,23 +7,20 @@ finds the mark still there; else it is taken off again, unless another version o
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from signoff.apps.verbs.evidence import database_of, run_evidence
 from signoff.apps.verbs.recording import LOGIN
 from signoff.apps.workspace import Actor, Workspace, scheme_of
 from signoff.errors import ConflictError, UsageError
 from signoff.evidence.ledger import Entry, LedgerWriter
-from signoff.evidence.statement import StatementKind
 from signoff.record.digest import Json
 from signoff.record.run import RunRecord
 from signoff.release.guard.evidence import EVIDENCE_DETAIL, FREEZE_ACTION, changed_parts
+from signoff.release.guard.stated import KEEPS_FROZEN
 
 if TYPE_CHECKING:
     from signoff.adapters.ledger_sql import SqlLedger
-
-_FREEZES: tuple[StatementKind, ...] = ("proposal", "inherited")
-"""Statements that keep a run frozen."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -112,7 +109,7 @@ def freezing(workspace: Workspace, run_id: str, *, proposer: str | None) -> Iter
     Raises:
         StoreError: there is no such run, or the mark cannot be set.
     """
-    freeze = Freeze(workspace=workspace, run_id=run_id, ledger=_guarded(workspace))
+    freeze = Freeze(workspace=workspace, run_id=run_id, ledger=guarded_ledger(workspace))
     if freeze.ledger is not None:
         ended = workspace.reader().run(run_id).status == "FINISHED"
         freeze.ripe = ended and (proposer is None or not workspace.people().refusals(proposer, "propose"))
@@ -127,10 +124,10 @@ def freezing(workspace: Workspace, run_id: str, *, proposer: str | None) -> Iter
         yield freeze
     finally:
         if not freeze.kept:
-            _thaw(workspace, freeze.ledger, run_id)
+            thaw(workspace, freeze.ledger, run_id)
 
 
-def _guarded(workspace: Workspace) -> "SqlLedger | None":
+def guarded_ledger(workspace: Workspace) -> "SqlLedger | None":
     """The ledger in the guarded database; None without one."""
     address = workspace.ledger_uri
     if address is None or scheme_of(address) not in ("sqlite", "postgresql"):
@@ -141,15 +138,34 @@ def _guarded(workspace: Workspace) -> "SqlLedger | None":
     return ledger if ledger.is_guarded() else None
 
 
-def _thaw(workspace: Workspace, ledger: "SqlLedger", run_id: str) -> None:
-    """Open the run again, unless a proposal of it is in the ledger; the run's row is locked while that is looked up."""
+def thaw(
+    workspace: Workspace, ledger: "SqlLedger", run_id: str, *, entry: Entry | None = None
+) -> Literal["thawed", "open", "kept"]:
+    """Open a run again, unless a statement that rests on it is in the ledger.
+
+    The run's row is locked while that is looked up. A proposal that is still being decided finds the run thawed when
+    it would be written, and is not.
+
+    Args:
+        workspace: whose use cases are looked through.
+        ledger: of the guarded database.
+        run_id: the run.
+        entry: is written with it; None for none.
+
+    Returns:
+        Whether it was thawed, was open already, or stays frozen.
+    """
     from signoff.adapters.mlflow_hooks.freeze import freeze_run, thaw_run
 
     with ledger.connection() as connection:
-        freeze_run(connection, run_id)  # locks the row
-        if not any(
+        was_open = freeze_run(connection, run_id)  # locks the row
+        if any(
             ledger.find(use_case=name, kind=kind, run_id=run_id)
             for name in workspace.standard.use_cases
-            for kind in _FREEZES
+            for kind in KEEPS_FROZEN
         ):
-            thaw_run(connection, run_id)
+            return "kept"
+        thaw_run(connection, run_id)
+        if entry is not None and not was_open:
+            ledger.writer_on(connection).append(entry)
+        return "open" if was_open else "thawed"

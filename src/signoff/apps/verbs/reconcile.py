@@ -12,7 +12,9 @@ from signoff.adapters.mlflow_sql.guarded import GuardedReader
 from signoff.adapters.model_folder import local_model
 from signoff.apps.verbs.alias import joined, move
 from signoff.apps.verbs.evidence import database_of, run_evidence
+from signoff.apps.verbs.freezing import guarded_ledger, thaw
 from signoff.apps.workspace import Actor, Workspace, now, private_copy, require_key
+from signoff.conformance.boundary import use_case_of
 from signoff.errors import EvidenceError, ModelError, SignoffError, StoreError
 from signoff.evidence.audit import StoredLedger, audit_ledger
 from signoff.evidence.ledger import Entry, LogHead
@@ -21,6 +23,7 @@ from signoff.evidence.merkle import Frontier, leaf_hash
 from signoff.record.digest import Digest, Json
 from signoff.record.model_version import ModelVersionRecord
 from signoff.release.guard.evidence import FROZEN_MARK
+from signoff.release.guard.stated import left_frozen
 from signoff.release.history import History
 from signoff.release.logged import logged_history
 from signoff.release.model import Reason
@@ -43,19 +46,19 @@ from signoff.standard.model import EnvironmentRules, UseCaseRules
 TRIGGERS_ACTION = "triggers"
 """Action of the entries that tell which database triggers were installed or removed."""
 _MOST_REASONS = 50
+_RUN = "run "
+_UNLOOKED = "frozen runs that nothing was signed for were not looked for: only MLflow's database tells them"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Repaired:
-    """What was done about one environment's alias.
+    """What was done about one environment's alias, or one run's freeze.
 
     Attributes:
-        repair: what was planned.
         done: one line on what happened.
         failed: whether nothing could be done.
     """
 
-    repair: Repair
     done: str
     failed: bool
 
@@ -98,9 +101,10 @@ def reconcile(
         UsageError: a policy that changes something, and no key.
     """
     refused = () if policy == "report" else _refusals(workspace, actor)
-    stored = workspace.ledger().stored()
-    entries = tuple(parse_entry(row.entry) for row in _readable(stored))
     database = database_of(workspace)
+    frozen = None if database is None or guarded_ledger(workspace) is None else database.frozen()
+    stored = workspace.ledger().stored()  # after the marks: a proposal that was written in between is in it
+    entries = tuple(parse_entry(row.entry) for row in _readable(stored))
     log = (*_log(workspace, stored), *_shrunk(stored, before))
     looks: list[_Look] = []
     blind: list[str] = []
@@ -114,9 +118,10 @@ def reconcile(
         seen = _seen(workspace, rules, history, database)
         found = compare(rules, history=history, people=workspace.people(), entries=own, seen=seen)
         looks.append((rules, history, seen, found))
+    left, unlooked = _left_frozen(workspace, frozen, stored)
     comparison = Comparison(
-        found=(*log, *_triggers(entries, database), *(d for *_, found in looks for d in found.found)),
-        unseen=tuple(dict.fromkeys(text for *_, found in looks for text in found.unseen)),
+        found=(*log, *left, *_triggers(entries, database), *(d for *_, found in looks for d in found.found)),
+        unseen=(*dict.fromkeys(text for *_, found in looks for text in found.unseen), *unlooked),
         blind=(*blind, *(text for *_, found in looks for text in found.blind)),
     )
     comparison = _recorded(workspace, comparison, entries, actor=actor)
@@ -124,6 +129,8 @@ def reconcile(
         message = "the audit log is not as it was written: what it says of aliases is not followed"
         refused = (*refused, Reason(code="log-changed", message=message, fix="signoff admin audit --verify"))
     done = () if refused else _carried_out(workspace, looks, policy=policy, actor=actor)
+    if policy == "revert" and not refused:
+        done = (*done, *(_thawed(workspace, one, actor=actor) for one in left))
     return Reconciled(
         at=now(), comparison=comparison, refused=refused, repaired=done, head=workspace.ledger().head()
     )
@@ -180,6 +187,58 @@ def _shrunk(stored: StoredLedger, before: LogHead | None) -> tuple[Discrepancy, 
             fix="restore the database; nothing that was decided since can be trusted",
         ),
     )
+
+
+def _left_frozen(
+    workspace: Workspace, frozen: Mapping[str, str] | None, stored: StoredLedger
+) -> tuple[tuple[Discrepancy, ...], tuple[str, ...]]:
+    """Runs that are frozen though no statement is about them; and what could not be looked at."""
+    if frozen is None:
+        return (), (_UNLOOKED,) if workspace.decides_elsewhere else ()
+    try:
+        left = left_frozen(frozen, stored)
+    except EvidenceError as error:
+        return (), (f"frozen runs that nothing was signed for: {error.what}",)
+    told = (
+        Discrepancy(
+            code="freeze-mark-left",
+            use_case=use_case_of(workspace.standard, frozen[run_id]) or "",
+            subject=f"{_RUN}{run_id}",
+            message="it is frozen, and no statement is about it: a proposal was cut short, or is being decided now",
+            known="",
+            fix="propose it again; or signoff admin reconcile --revert opens it",
+        )
+        for run_id in left
+    )
+    return tuple(told), ()
+
+
+def _thawed(workspace: Workspace, left: Discrepancy, *, actor: Actor) -> Repaired:
+    """Open a run that nothing was signed for; a proposal that is still being decided must then be made again."""
+    ledger, run_id = guarded_ledger(workspace), left.subject.removeprefix(_RUN)
+    if ledger is None:
+        raise StoreError("the database is no longer guarded", where=workspace.shown_uri)
+    entry = Entry(
+        at=now(),
+        actor=actor.name,
+        action=RECONCILE_ACTION,
+        outcome="allowed",
+        use_case=left.use_case,
+        subject=left.subject,
+        statement=None,
+        reasons=(f"{left.code}: {left.message}",),
+        detail={"policy": "revert", "run_id": run_id},
+    )
+    try:
+        done = thaw(workspace, ledger, run_id, entry=entry)
+    except SignoffError as error:
+        return Repaired(done=f"{left.subject} could not be opened: {error.what}", failed=True)
+    words = {
+        "thawed": "is open again",
+        "open": "was open already",
+        "kept": "stays frozen: it was proposed meanwhile",
+    }
+    return Repaired(done=f"{left.subject} {words[done]}", failed=False)
 
 
 def _triggers(entries: tuple[Entry, ...], database: GuardedReader | None) -> tuple[Discrepancy, ...]:
@@ -349,7 +408,7 @@ def _repaired(
 ) -> Repaired:
     name = f"{rules.registered_model}@{repair.environment.alias}"
     if repair.left:
-        return Repaired(repair=repair, done=f"{name} was left: {repair.left}", failed=True)
+        return Repaired(done=f"{name} was left: {repair.left}", failed=True)
     entry = Entry(
         at=now(),
         actor=actor.name,
@@ -367,9 +426,9 @@ def _repaired(
         else:
             _point(workspace, rules, repair, entry)
     except SignoffError as error:
-        return Repaired(repair=repair, done=f"{name} could not be changed: {error.what}", failed=True)
+        return Repaired(done=f"{name} could not be changed: {error.what}", failed=True)
     at = "deleted" if repair.there is None else f"points at version {repair.there} again"
-    return Repaired(repair=repair, done=f"{name} {at} (it pointed at {alias or 'nothing'})", failed=False)
+    return Repaired(done=f"{name} {at} (it pointed at {alias or 'nothing'})", failed=False)
 
 
 def _point(workspace: Workspace, rules: UseCaseRules, repair: Repair, entry: Entry) -> None:

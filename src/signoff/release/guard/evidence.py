@@ -21,6 +21,12 @@ FROZEN_MARK = "signoff:frozen"
 """What stands in `runs.entry_point_name` of a frozen run."""
 OPEN_FOLDER = "signoff/"
 """Artifacts below it stay open: Signoff writes its reports there after the proposal too."""
+OPEN_TAGS = frozenset({"mlflow.note.content", "mlflow.runColor", "mlflow.runName"})
+"""MLflow's own tags that only describe a run, and stay open; tags of other programs do too."""
+OPEN_COLUMNS = frozenset({"name"})
+"""Columns of `runs` that only describe it: MLflow keeps a run's name twice, here and in a tag.
+
+A proposed run may be renamed. A released one keeps its name, as a matter of the rule `deletion`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 
 from signoff.conformance.boundary import use_case_of
+from signoff.release.guard.evidence import OPEN_COLUMNS, OPEN_TAGS
 from signoff.release.guard.flush import Flush, Said, use_case_of_label
 from signoff.release.guard.model import Asker, Change, Objection, RunFacts
 from signoff.release.guard.ports import GuardFacts
@@ -10,8 +11,6 @@ from signoff.release.model import Reason
 
 Touch = tuple[str, str]
 """A run's id, and the part of the run that a row is."""
-_OPEN_TAGS = frozenset({"mlflow.note.content", "mlflow.runColor"})
-"""MLflow's own tags that only describe."""
 _SERVER_TAG = "mlflow.modelVersions"
 """Tag of a logged model in which the server lists its versions, in a transaction of its own."""
 _BOOKKEEPING = frozenset({"last_updated_timestamp_ms"})
@@ -24,7 +23,7 @@ _NOT_ENDED = frozenset({"RUNNING", "SCHEDULED"})
 
 
 def judge(flush: Flush, _asker: Asker, facts: GuardFacts) -> Iterator[Said]:
-    """What is said to changes of frozen runs; descriptive tags stay open."""
+    """What is said to changes of frozen runs; their names, descriptions and descriptive tags stay open."""
     for run, parts in _touched(flush, facts):
         if run.frozen_by:
             yield Objection(
@@ -36,7 +35,7 @@ def judge(flush: Flush, _asker: Asker, facts: GuardFacts) -> Iterator[Said]:
                 reason=Reason(
                     code="run-frozen",
                     message=f"{run.frozen_by} rests on it, so {', '.join(parts)} stay as they were judged",
-                    fix="log to a new run and propose that one; descriptive tags of this run stay open",
+                    fix="log to a new run and propose that one; name, description and descriptive tags of this run stay open",
                 ),
             )
     for change in flush.rows("datasets"):
@@ -104,7 +103,7 @@ def _of_run(_flush: Flush, change: Change, _facts: GuardFacts) -> Iterator[Touch
 
 
 def _run_itself(_flush: Flush, change: Change, _facts: GuardFacts) -> Iterator[Touch]:
-    if not _only_ends(change):
+    if not _leaves_what_was_judged(change):
         yield from _named(change.value("run_uuid"), _ITSELF)
 
 
@@ -174,15 +173,16 @@ def _open_tag(change: Change, column: str) -> bool:
         return False
     if column == "tag_key" and key == _SERVER_TAG:
         return change.operation != "delete"
-    return key in _OPEN_TAGS or not key.casefold().startswith("mlflow.")
+    return key in OPEN_TAGS or not key.casefold().startswith("mlflow.")
 
 
-def _only_ends(change: Change) -> bool:
-    """Whether a row of `runs` is new or only ends the run: neither changes what was judged."""
+def _leaves_what_was_judged(change: Change) -> bool:
+    """Whether a row of `runs` is new, or is only described or ended by the change."""
     if change.operation != "update":
         return change.operation == "insert"
+    judged = change.after.keys() - OPEN_COLUMNS
     ends = change.before.get("status") in _NOT_ENDED and change.after.get("status") in _ENDED
-    return not change.after or (ends and change.after.keys() <= {"status", "end_time"})
+    return not judged or (ends and judged <= {"status", "end_time"})
 
 
 def _dataset(change: Change, facts: GuardFacts) -> Iterator[Said]:

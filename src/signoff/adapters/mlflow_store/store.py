@@ -1,54 +1,28 @@
-"""MLflow's own client: versions, aliases and tags are written, artifacts written and fetched through it.
+"""The client of one store."""
 
-MLflow is imported when the first call needs it, never before.
-"""
-
-import logging
-import os
 import posixpath
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from threading import RLock
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from signoff.addresses import password_of, shown, without_secrets
-from signoff.errors import RefusedError, SignoffError, StoreError
+from signoff.adapters.mlflow_store.calls import (
+    ONE_AT_A_TIME,
+    as_store_error,
+    as_the_process_s,
+    quiet,
+    settings,
+)
+from signoff.adapters.mlflow_store.joined import Commit, joined, listen_for_commits
+from signoff.addresses import shown
+from signoff.errors import StoreError
 from signoff.record.dataset import InputCopy
 from signoff.release.warrant import warranted
 
-_DEFAULTS = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "GIT_PYTHON_REFRESH": "quiet",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-}
-"""MLflow's settings where the environment says nothing; its own seven tries at a stopped server take minutes, and
-what it prints would stand among our answers."""
-
-_ADDRESS_VARIABLE = "MLFLOW_TRACKING_URI"
-
-CREDENTIALS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
-"""Where MLflow's client looks for credentials, whichever server it talks to."""
-_RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 _BATCH = 100
 """Params or tags that MLflow takes in one request; of metrics it takes more."""
-
-_REFUSAL = "signoff refused"
-"""How a guarded server begins what it refuses."""
-
-_one_at_a_time = RLock()
-"""MLflow reads credentials and retries from the process's environment, and its loggers are the process's: while
-they are set for one store, no other store's call may run."""
-
-Commit = Callable[[Any], None]
-"""Called with the open DBAPI connection right before MLflow's own transaction commits."""
 
 
 class MlflowStore:
@@ -71,7 +45,7 @@ class MlflowStore:
         self._credentials = credentials
         self._served = served
         if served is not None:
-            _listen_for_commits()
+            listen_for_commits()
         self._made: Any = None
 
     @property
@@ -98,17 +72,17 @@ class MlflowStore:
             StoreError: MLflow could not be reached, or refused.
         """
         with (
-            _one_at_a_time,
-            _as_store_error(where or self._uri),
-            _quiet(),
-            _settings(self._credentials, once=once),
+            ONE_AT_A_TIME,
+            as_store_error(where or self._uri),
+            quiet(),
+            settings(self._credentials, once=once),
         ):
             yield
 
     @contextmanager
     def _reading(self, uri: str) -> Iterator[None]:
         """Around reading artifacts; a server's other requests do not wait for it."""
-        with self._asking(uri) if self._served is None else _as_store_error(uri):
+        with self._asking(uri) if self._served is None else as_store_error(uri):
             yield
 
     def register(self, name: str, *, run_id: str, source: str, model_id: str | None, description: str) -> int:
@@ -123,7 +97,7 @@ class MlflowStore:
         ]
         if model_id is not None:
             warrants.append(warranted("logged_model_tags", model_id=model_id, tag_key="mlflow.modelVersions"))
-        with self._asking(once=True), _as_the_process_s(self._uri), _holding(*warrants):
+        with self._asking(once=True), as_the_process_s(self._uri), _holding(*warrants):
             client = self._client()
             existing = client.search_registered_models(filter_string=f"name = '{_quoted(name)}'")
             if not existing:
@@ -148,9 +122,9 @@ class MlflowStore:
         Raises:
             StoreError: the alias was not moved, and whatever ``commit`` wrote was rolled back with it.
         """
-        joined = _joined(commit, name=name, alias=alias, version=version)
+        join = joined(commit, name=name, alias=alias, version=version)
         warrant = warranted("registered_model_aliases", name=name, alias=alias, version=str(version))
-        with self._asking(), joined, warrant:
+        with self._asking(), join, warrant:
             self._client().set_registered_model_alias(name, alias, str(version))
 
     def delete_alias(self, name: str, alias: str, *, commit: Commit | None) -> None:
@@ -164,9 +138,9 @@ class MlflowStore:
         Raises:
             StoreError: the alias was not deleted, and whatever ``commit`` wrote was rolled back with it.
         """
-        joined = _joined(commit, name=name, alias=alias, version=None)
+        join = joined(commit, name=name, alias=alias, version=None)
         warrant = warranted("registered_model_aliases", name=name, alias=alias, operation="delete")
-        with self._asking(), joined, warrant:
+        with self._asking(), join, warrant:
             self._client().delete_registered_model_alias(name, alias)
 
     def tag_version(self, name: str, version: int, key: str, value: str) -> None:
@@ -423,155 +397,3 @@ def _where_served(uri: str, root: str) -> str:
 
 def _quoted(name: str) -> str:
     return name.replace("'", "\\'")
-
-
-@contextmanager
-def _as_the_process_s(uri: str) -> Iterator[None]:
-    """For one call: a registry in a database looks for a version's model at the process's tracking URI."""
-    from mlflow.tracking._tracking_service import utils
-
-    exported = os.environ.get(_ADDRESS_VARIABLE)
-    try:
-        with utils._use_tracking_uri(uri):  # noqa: SLF001 - the public way forgets whether it was set at all
-            yield
-    finally:
-        _put({_ADDRESS_VARIABLE: exported})
-
-
-@contextmanager
-def _settings(credentials: Mapping[str, str] | None, *, once: bool) -> Iterator[None]:
-    """Settings of MLflow that it only takes from the environment, for one call."""
-    wanted: dict[str, str | None] = {}
-    if credentials is not None:
-        wanted |= {name: credentials.get(name) for name in CREDENTIALS}
-    if once:
-        wanted[_RETRIES] = "0"
-    before = {name: os.environ.get(name) for name in wanted}
-    _put(wanted)
-    try:
-        yield
-    finally:
-        _put(before)
-
-
-def _put(variables: Mapping[str, str | None]) -> None:
-    for name, value in variables.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
-
-
-@contextmanager
-def _as_store_error(where: str) -> Iterator[None]:
-    try:
-        yield
-    except SignoffError:
-        raise
-    except Exception as error:
-        if isinstance(error.__cause__, SignoffError):
-            raise error.__cause__ from None  # what a joined write raised; MLflow wraps it
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
-
-        if not isinstance(error, MlflowException | SQLAlchemyError | OSError):
-            raise
-        said = without_secrets(str(error).strip(), (password_of(where),))
-        if getattr(error, "error_code", "") == "PERMISSION_DENIED" and _REFUSAL in said:
-            raise RefusedError(said[said.index(_REFUSAL) :]) from None
-        # The original may hold the whole address: it is not chained.
-        raise StoreError(said or type(error).__name__, where=shown(where)) from None
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """MLflow logs its schema migrations, and each error that it raises with a traceback; we report them once."""
-    for name, value in _DEFAULTS.items():
-        os.environ.setdefault(name, value)
-    import mlflow  # noqa: F401 - sets up its loggers when it is imported
-
-    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-@dataclass(kw_only=True, slots=True)
-class _Join:
-    """A commit that is waited for in this thread or task: the one that moves an alias.
-
-    Attributes:
-        write: called in its transaction.
-        name: registered model.
-        alias: the alias.
-        version: where it is pointed; None: it is deleted.
-        done: whether ``write`` was called in a transaction that was not rolled back.
-    """
-
-    write: Commit
-    name: str
-    alias: str
-    version: int | None
-    done: bool = False
-
-
-_JOIN: ContextVar[_Join | None] = ContextVar("signoff_join", default=None)
-
-
-@contextmanager
-def _joined(commit: Commit | None, *, name: str, alias: str, version: int | None) -> Iterator[None]:
-    """Let ``commit`` write in the very transaction that points the alias at the version; None: that deletes it."""
-    if commit is None:
-        yield
-        return
-    _listen_for_commits()
-    join = _Join(write=commit, name=name, alias=alias, version=version)
-    before = _JOIN.set(join)
-    try:
-        yield
-    finally:
-        _JOIN.reset(before)
-    if not join.done:
-        raise StoreError(
-            "MLflow moved the alias in a way this version does not know; the release was not recorded",
-            hint="run the same command again; if it repeats, this MLflow version is not supported",
-        )
-
-
-@cache
-def _listen_for_commits() -> None:
-    """Listen once, for good: to add a listener while another thread goes through them is an error in that thread."""
-    from sqlalchemy import event
-    from sqlalchemy.orm import Session
-
-    # Before other listeners, of which one may flush.
-    event.listen(Session, "before_commit", _before_commit, insert=True)
-    event.listen(Session, "after_soft_rollback", _after_rollback)
-
-
-def _before_commit(session: Any) -> None:
-    join = _JOIN.get()
-    if join is None or join.done:
-        return
-    # Looked at before the flush: afterwards the session holds its rows only weakly.
-    rows = session.deleted if join.version is None else (*session.new, *session.dirty)
-    if any(
-        type(row).__name__ == "SqlRegisteredModelAlias"
-        and (row.name, row.alias) == (join.name, join.alias)
-        and (join.version is None or int(row.version) == join.version)
-        for row in rows
-    ):
-        session.flush()
-        join.write(session.connection().connection.driver_connection)
-        join.done = True
-
-
-def _after_rollback(_session: Any, _previous: object) -> None:
-    join = _JOIN.get()
-    if join is not None:
-        join.done = False
