@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import numpy as np
@@ -12,12 +12,14 @@ import numpy as np
 from signoff.errors import DataError
 from signoff.gate.arrays import FloatArray, IntArray, StrArray
 from signoff.gate.labels import Label, class_codes
-from signoff.gate.lists import Lists
 from signoff.gate.model import EvaluationTable, Predictions
 from signoff.record.digest import Digest, FileDigest, folder_digest
 from signoff.record.schema import ColumnRecord, SchemaRecord
 from signoff.standard.metrics import Task
 from signoff.standard.model import EvaluationRecipe, MarginRule
+
+if TYPE_CHECKING:
+    from signoff.gate.lists import Lists  # brings SciPy, which a server that hashes tables has no use for
 
 MAX_SLICES = 200
 """More values of one column are no slices that people judge, and a decision must stay readable."""
@@ -197,7 +199,7 @@ def evaluation_table(
 
 def ranking_table(
     table: Table, recipe: EvaluationRecipe, *, slices: Iterable[MarginRule]
-) -> tuple[EvaluationTable, Lists]:
+) -> tuple[EvaluationTable, "Lists"]:
     """The lists that a gate judges on, one row each, and the rows that they are made of.
 
     Args:
@@ -227,6 +229,8 @@ def ranking_table(
         )
     if not grades.any():
         raise DataError(f"no row is relevant: all of {recipe.label!r} is 0", where=where)
+    from signoff.gate.lists import Lists
+
     lists = Lists(grades=grades, codes=_codes(table.frame[recipe.group], recipe.group, where), k=recipe.k)
     _, first = np.unique(lists.codes, return_index=True)
     for name in (*columns, *((recipe.cluster,) if recipe.cluster else ())):
@@ -300,7 +304,7 @@ def _naive(table: Table, recipe: EvaluationRecipe) -> Predictions | None:
     return Predictions(score=_number_label(column, recipe.naive, where), decision=None)
 
 
-def _refuse_change_inside(values: Any, name: str, lists: Lists, first: IntArray, where: str) -> None:
+def _refuse_change_inside(values: Any, name: str, lists: "Lists", first: IntArray, where: str) -> None:
     text = _as_text(values)
     changes = int((text != text[first][lists.codes]).sum())
     if changes:
