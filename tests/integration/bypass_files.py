@@ -41,6 +41,22 @@ FILES_OF_A_RELEASE = (
         bare=False,
         answers=NO_SUCH,
     ),
+    Attempt(
+        name="Signoff's report overwritten",
+        requests=(put(f"{RUN}/signoff/gate/{{report}}"),),
+        who=EVERYBODY_WHO_LOGS_IN,
+    ),
+    Attempt(
+        name="Signoff's reports deleted",
+        requests=(Request(method="DELETE", path=f"{FILES}/{RUN}/signoff"),),
+        who=EVERYBODY_WHO_LOGS_IN,
+    ),
+    Attempt(
+        name="report added by somebody on no roster",
+        requests=(put(f"{RUN}/signoff/gate/late.md"),),
+        who=("mia", "admin"),
+    ),
+    _raw("path with a NUL", f"{FILES}/{RUN}/signoff/%00x", bare=False),
     _put("evidence beside Signoff's own folder", f"{RUN}/signoff-late.md"),
     _raw("by the page's address", f"{AJAX_FILES}/{MODEL}/model.skops"),
     _raw("by the page's address, two slashes", f"/{AJAX_FILES}/{MODEL}/model.skops"),

@@ -69,6 +69,8 @@ RELEASE = (
     _alias("alias to a version written with a plus", version="+2"),
     _alias("alias to a version written with a space", version=" 2"),
     _alias("alias to a version written in other digits", version="２"),  # noqa: RUF001 - the attack
+    _alias("alias that reads like prod, full width", alias="ｐｒｏｄ"),  # noqa: RUF001 - the attack
+    _alias("alias that reads like prod, Cyrillic", alias="prоd"),  # noqa: RUF001 - the attack
     Attempt(
         name="alias to the released version, and in the same body to another",
         requests=(
@@ -148,6 +150,21 @@ RELEASE = (
     _register(
         "released run's evidence registered as a model",
         source="runs:/{released}/evidence",
+        run_id="{released}",
+    ),
+    *(
+        _register(
+            f"{kind} run's folder {folder} registered as a model",
+            source=f"mlflow-artifacts:/{{tumours}}/{{{kind}}}/artifacts/{folder}",
+            run_id=f"{{{kind}}}",
+        )
+        for kind in ("released", "proposed")
+        for folder in ("evidence", "signoff/gate")
+    ),
+    _register(
+        "part of a released model registered as a model",
+        source="mlflow-artifacts:/{tumours}/models/{released_model}/artifacts/part",
+        model_id="{released_model}",
         run_id="{released}",
     ),
     _register("another model registered under a released run", **_MODEL, run_id="{released}"),

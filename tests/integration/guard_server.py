@@ -360,6 +360,8 @@ def further_work(place: Guarded, released: str, proposed: str, finished: str) ->
     for kind in ("released", "proposed", "finished"):
         models = _run(place, names[kind])["outputs"]["model_outputs"]
         names[f"{kind}_model"] = models[0]["model_id"]
+    (report, *_) = call("ana", f"artifacts/list?run_id={released}&path=signoff/gate", method="GET")["files"]
+    names["report"] = report["path"].rpartition("/")[2]
     call("ana", "runs/update", {"run_id": names["other"], "status": "FINISHED", "end_time": 2})
     model = {"experiment_id": tumours, "name": "model", "source_run_id": names["running"]}
     model_id = call("ana", "logged-models", model)["model"]["info"]["model_id"]

@@ -15,6 +15,7 @@ from signoff.adapters.ledger_sql import SqlLedger
 from signoff.evidence.dsse import Envelope, sign_statement
 from signoff.evidence.ledger import Entry
 from signoff.evidence.log_entry import entry_bytes
+from signoff.evidence.merkle import Frontier
 from signoff.evidence.statement import Statement, StatementKind, Subject
 from signoff.record.digest import Digest, Json
 
@@ -148,6 +149,31 @@ def lone(place: Place, **fields: Any) -> dict[str, Any]:
             **{"statement": None, "detail": {}, **fields},
         ),
     )
+
+
+def root_without_last(place: Place) -> str:
+    """What the log's root was before its last entry."""
+    leaves = [row.leaf for row in place.ledger.stored().rows[:-1]]
+    return f"sha256:{Frontier.of(leaves).root().hex()}"
+
+
+def some_statement(place: Place) -> str:
+    return place.ledger.stored().statements[0].id
+
+
+def nested(found: dict[str, Any]) -> dict[str, Any]:
+    """The submission with an entry that only the depth of its detail is wrong with."""
+    deep = '"detail":{"d":' + "[" * 985 + "]" * 985 + "}"
+    return {**found, "entries": [found["entries"][0].replace('"detail":{}', deep)]}
+
+
+def nested_statement(place: Place) -> dict[str, Any]:
+    """A load test of Ana's, signed, that only its depth is wrong with."""
+    said = statement("load-test", model_of(place, 1), version=1, deep=0)
+    payload = said.payload().replace(b'"deep":0', b'"deep":' + b"[" * 900 + b"]" * 900)
+    bare = Envelope(payload=payload)
+    envelope = bare.with_signature(load_key(Path(place.team.key("ana"))).sign(bare.signed_bytes))
+    return body(envelope, entry_for(envelope, "bench", "ana", at=str(said.predicate["at"])))
 
 
 def with_alias(found: dict[str, Any], version: int = 2) -> dict[str, Any]:
@@ -300,6 +326,56 @@ ATTACKS: dict[str, Attack] = {
         lambda p: noted(p, "ana", "ana", log={"size": 1, "root": str(Digest.of(b"other"))}),
         400,
         "never had",
+    ),
+    "a head of less than nothing, with a load test": (
+        "ana",
+        lambda p: body(
+            e := signed(
+                p,
+                statement(
+                    "load-test",
+                    model_of(p, 1),
+                    version=1,
+                    log={"size": -1, "root": root_without_last(p)},
+                ),
+                "ana",
+            ),
+            entry_for(e, "bench", "ana", at=str(e.statement.predicate["at"])),
+        ),
+        400,
+        "no head of a log",
+    ),
+    "an entry that is nested deeply": ("ana", lambda p: nested(lone(p)), 400, "nested deeper than 20 levels"),
+    "a statement that is nested deeply": (
+        "ana",
+        lambda p: nested_statement(p),
+        400,
+        "nested deeper than 20 levels",
+    ),
+    "a body that is nested deeply": ("ana", lambda _: b"[" * 100_000, 400, "nested deeper than 20 levels"),
+    "half a character": (
+        "ana",
+        lambda p: json.dumps({**lone(p), "entries": ["\ud800"]}).encode(),
+        400,
+        "as text",
+    ),
+    "a prediction of somebody who is not on the roster": (
+        "mia",
+        lambda p: lone(p, actor="unverified:cleo@lab.example"),
+        403,
+        "not-on-roster",
+    ),
+    "a refusal of somebody who is not on the roster": (
+        "mia",
+        lambda p: lone(p, actor="unverified:mia", action="promote", outcome="refused"),
+        403,
+        "not-on-roster",
+    ),
+    "a refusal that names a statement": (
+        "ana",
+        lambda p: lone(p, action="gate", outcome="refused", statement=some_statement(p)),
+        403,
+        "entry-other",
     ),
     "a head that is none": (
         "ana",

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -45,6 +47,27 @@ def execute(uri: str, statement: str, *values: str | int | None) -> None:
         session.rows(statement, values)
 
 
+def deep(entry: Entry) -> bytes:
+    """The entry as an older program could keep it."""
+    return entry_bytes(replace(entry, detail={"d": 0})).replace(b'"d":0', b'"d":' + b"[" * 985 + b"]" * 985)
+
+
+def append_bytes(uri: str, data: bytes, *, use_case: str) -> None:
+    """Append an entry that this program would not write."""
+    stored = SqlLedger(uri).stored()
+    size, leaf = stored.head.size, leaf_hash(data)
+    frontier = Frontier.from_bytes(stored.frontier).append(leaf)
+    with write_session(parse_address(uri)) as session:
+        session.rows(
+            "INSERT INTO signoff_log (idx, use_case, entry, leaf) VALUES (?, ?, ?, ?)",
+            (size, use_case, data, leaf),
+        )
+        session.rows(
+            "UPDATE signoff_head SET size = ?, root = ?, frontier = ?",
+            (frontier.size, f"sha256:{frontier.root().hex()}", frontier.to_bytes()),
+        )
+
+
 def alarms(ledger: SqlLedger) -> list[str]:
     return [finding.problem for finding in audit(ledger.stored()).findings]
 
@@ -62,6 +85,57 @@ class LedgerBehaviour:
         assert ledger.head().size == 0
         with ledger.transaction() as writer:
             assert writer.append(entry(0), expected=0) == 0
+
+    @pytest.mark.parametrize(
+        "between",
+        [
+            {"outcome": "refused"},
+            {"use_case": "fraud"},
+            {"action": "predict"},
+            {"action": "guard:alias", "detail": {"mode": "warn"}},
+        ],
+    )
+    def test_what_decides_nothing_on_the_use_case_is_no_conflict(
+        self, ledger: SqlLedger, between: dict[str, Any]
+    ) -> None:
+        with ledger.transaction() as writer:
+            writer.append(entry(0))
+            for number in range(3):
+                writer.append(replace(entry(number), **between))
+        with ledger.transaction() as writer:
+            assert writer.append(entry(1), expected=1) == 4
+        with pytest.raises(ConflictError), ledger.transaction() as writer:
+            writer.append(entry(2), expected=4)
+        with pytest.raises(ConflictError), ledger.transaction() as writer:
+            writer.append(entry(2), expected=6)
+        assert ledger.head().size == 5
+
+    def test_of_two_that_decide_at_once_one_is_written(self, ledger: SqlLedger) -> None:
+        def decide(number: int) -> bool:
+            try:
+                with ledger.transaction() as writer:
+                    writer.append(replace(entry(number), outcome="refused"))
+                with ledger.transaction() as writer:
+                    writer.append(entry(number), expected=0)
+            except ConflictError:
+                return False
+            return True
+
+        with ThreadPoolExecutor(4) as pool:
+            assert sum(pool.map(decide, range(8))) == 1
+        assert alarms(ledger) == []
+
+    def test_an_entry_of_old_that_is_nested_too_deeply_closes_nothing(
+        self, ledger: SqlLedger, uri: str
+    ) -> None:
+        with ledger.transaction() as writer:
+            writer.append(entry(0))
+        append_bytes(uri, deep(entry(1)), use_case="churn")
+        with ledger.transaction() as writer:
+            writer.append(entry(2), expected=1)
+        assert [one.entry.outcome for one in ledger.entries()] == ["allowed", "failed", "allowed"]
+        assert alarms(ledger) == []
+        assert len(ledger.grown(since=0).rows) == 3
 
     def test_a_new_ledger_is_empty(self, ledger: SqlLedger) -> None:
         as_port: Ledger = ledger

@@ -170,6 +170,7 @@ def make_repository(folder: Path, standard: str) -> None:
             f"  {person}@lab.example:",
             f"    name: {person.title()}",
             f"    roles: [{role}]",
+            f"    also: [{person}]",
             f'    keys: ["{key.public_line}"]',
         ]
     (folder / "signoff.yaml").write_text(standard)

@@ -3,6 +3,7 @@
 from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from guard_server import add_users, logged_in, prepare, running
@@ -13,7 +14,9 @@ from signoff import load_model
 from signoff.adapters.ledger_sql import SqlLedger
 from signoff.adapters.ledger_sql.marker import mark_guarded
 from signoff.adapters.mlflow_sql.guarded import GuardedReader
+from signoff.apps.standard_file import read_standard
 from signoff.release.guard.evidence import FROZEN_MARK
+from signoff.release.override import override_statement
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +113,40 @@ def test_the_server_does_not_take(place: Place, attack: str) -> None:
         [("refused", who)] if status == 403 else []
     )
     assert place.run("ana", "admin", "audit", "--verify").code == 0
+
+
+def test_only_a_decision_on_the_use_case_makes_a_signed_statement_too_old(place: Place) -> None:
+    """Signed on a head of the log that refusals of a stranger, predictions and other use cases went beyond."""
+    alias = place.alias()
+    made = lifted(place)
+    move = {"name": "tumours", "alias": "prod", "version": "2"}
+    assert (
+        place.guarded.address.ask("mia", "POST", "/api/2.0/mlflow/registered-models/alias", move).status
+        == 403
+    )
+    assert place.post("ana", lone(place)).status == 200
+    assert place.post("cleo", made).status == 200
+    late = lifted(place)
+    assert place.post("ana", noted(place, "ana", "ana", text="In between.")).status == 200
+    reply = place.post("cleo", late)
+    assert (reply.status, "another decision" in reply.text) == (409, True), reply.text
+    assert place.alias() == alias
+
+
+def lifted(place: Place) -> dict[str, Any]:
+    """A break-glass of Cleo's as the program signs it, on the log as it is now."""
+    rules = read_standard(place.team.folder / "signoff.yaml").use_cases["tumours"]
+    said = override_statement(
+        rules,
+        "deletion",
+        actor="cleo@lab.example",
+        minutes=5,
+        reason="a test",
+        log=place.ledger.head(),
+        at=now(),
+    )
+    envelope = signed(place, said, "cleo")
+    return body(envelope, entry_for(envelope, "override", "cleo"))
 
 
 def test_a_note_is_taken_once(place: Place) -> None:

@@ -21,8 +21,12 @@ def test_who_asks_is_whom_the_login_let_in_and_not_whom_the_client_names(release
         assert asked(guard) == (MIA, None)
         with Flask(__name__).test_request_context(headers=forged):
             assert asked(guard) == (MIA, None)
-            g.mlflow_authenticated_user = "Cleo"
-            assert asked(guard) == ("Cleo", CLEO)
+            for login in ("cleo", CLEO):
+                g.mlflow_authenticated_user = login
+                assert asked(guard) == (login, CLEO)
+            for login in ("Cleo", "CLEO", "cleo ", "ｃｌｅｏ", "Cleo@lab.example"):  # noqa: RUF001 - the attack
+                g.mlflow_authenticated_user = login
+                assert asked(guard) == (login, None)
             g.mlflow_authenticated_user = f"Mia <{CLEO}>"
             assert asked(guard) == (f"Mia <{CLEO}>", None)
     with Flask(__name__).test_request_context(headers=forged), asking(scope_of(None)):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from guard_server import Guarded, add_server_key, add_users, prepare, running, start, stop, work
 from guarded_team import entries
+from store_copies import Copy
 from team import CONTEXT, Team, edit_standard, signoff
 
 from signoff.adapters.ledger_sql import SqlLedger
@@ -20,6 +21,7 @@ from signoff.apps.server.settings import DATABASE_VARIABLE, STANDARD_VARIABLE
 from signoff.apps.verbs.freeze_stated import FrozenAtStart, freeze_stated
 from signoff.apps.workspace import open_workspace
 from signoff.evidence.log_entry import parse_entry
+from signoff.release.proposal import decide_proposal
 
 
 def database(team: Team) -> str:
@@ -180,22 +182,40 @@ def test_a_proposal_that_was_cut_short_is_completed_by_proposing_again(fresh: Te
 def test_a_proposal_whose_run_is_opened_meanwhile_is_not_written(
     fresh: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from signoff.apps.verbs import propose
-
     mark_guarded(database(fresh), since="2026-11-22T00:00:00Z", by="a test")
     assert signoff(fresh, "gate", fresh.good).code == 0
-    decide = propose.decide_proposal
 
     def opened_meanwhile(*given: object, **named: object) -> object:
         assert "is open again" in signoff(fresh, "admin", "reconcile", "--revert", key="cleo").out
-        return decide(*given, **named)  # type: ignore[arg-type]
+        return decide_proposal(*given, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(propose, "decide_proposal", opened_meanwhile)
+    monkeypatch.setattr("signoff.apps.verbs.propose.decide_proposal", opened_meanwhile)
     outcome = signoff(fresh, "propose", fresh.good, *CONTEXT, key="ana")
     assert outcome.code == 2
     assert "run the same command again" in outcome.err
     assert not frozen(fresh, fresh.good)
     assert [e["action"] for e in entries(fresh) if e["outcome"] == "allowed"] == ["gate", "reconcile"]
+
+
+LEFT = (
+    "INSERT INTO runs (run_uuid, name, entry_point_name, user_id, status, start_time, lifecycle_stage, artifact_uri,"
+    " experiment_id) SELECT 'f', 'cut short', 'signoff:frozen', user_id, status, start_time, lifecycle_stage,"
+    " artifact_uri, experiment_id FROM runs"
+)
+
+
+def test_both_databases_are_frozen_and_opened_alike(store_copy: Copy) -> None:
+    uri = store_copy.store.database
+    store_copy.sql("UPDATE runs SET entry_point_name = ''", LEFT)
+    workspace = open_workspace(str(store_copy.team.folder / "signoff.yaml"))
+    start_of_server = freeze_stated(workspace, SqlLedger(uri))
+    name = f"tumours/1 (run {store_copy.team.good})"
+    assert (start_of_server.frozen, start_of_server.unmarked, start_of_server.left) == ([name], [name], ["f"])
+    assert found(store_copy.team) == ["freeze-mark-left"]
+    done = signoff(store_copy.team, "admin", "reconcile", "--revert", key="cleo")
+    assert "DONE: run f is open again" in done.out
+    assert found(store_copy.team) == []
+    assert freeze_stated(workspace, SqlLedger(uri)).notes() == ()
 
 
 # --- the server itself

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from guarded_team import ANA, CLEO, MIA, SERVER, entries, guarded, make_server, refusal, scope_of, set_alias
+from ledger_behaviour import append_bytes, deep
 from mlflow_server import own_database
 from team import (
     CONTEXT,
@@ -26,9 +27,13 @@ from team import (
     signoff,
 )
 
+from signoff.adapters.key_files import load_key
 from signoff.apps.server.actor import asking
 from signoff.apps.server.asgi import TOLD
 from signoff.apps.server.guard import ServerGuard
+from signoff.evidence.dsse import sign_statement
+from signoff.evidence.statement import Statement
+from signoff.release.guard.model import Record, governed_entry
 
 
 def test_the_alias_is_the_promote_button(approved: Team) -> None:
@@ -121,7 +126,6 @@ def test_changed_files_are_found_when_the_button_is_pressed(approved: Team) -> N
 def test_two_presses_at_once_leave_one_release(approved: Team) -> None:
     """Decided on a log that went on meanwhile: nothing is written."""
     from signoff.errors import ConflictError
-    from signoff.release.guard.model import Record, governed_entry
 
     guard = make_server(approved)
     with guarded(guard):
@@ -291,6 +295,69 @@ def test_without_a_sound_ledger_what_is_governed_stays_and_logging_goes_on(
         with asking(scope_of(ANA)):
             registry(approved).log_metric(approved.weak, "late", 1.0)
             assert registry(approved).get_run(approved.weak).data.metrics["late"] == 1.0
+
+
+def test_an_entry_of_old_that_is_nested_too_deeply_closes_nothing(approved: Team) -> None:
+    uri = f"sqlite:///{approved.folder / 'mlflow.db'}"
+    with guarded(make_server(approved)) as guard:
+        old = replace(guard.workspace().ledger().entries(last=1)[0].entry, use_case="tumours")
+        append_bytes(uri, deep(old), use_case="tumours")
+        set_alias(approved, CLEO, 1)
+    for verb in (
+        ("predict", "tumours"),
+        ("rollback", "tumours", "--reason", "x"),
+        ("admin", "audit", "--verify"),
+    ):
+        outcome = signoff(approved, *verb, key="cleo" if verb[0] == "rollback" else None)
+        assert (outcome.code, "is not JSON" in outcome.err) == (1 if verb[0] == "rollback" else 0, False), (
+            outcome
+        )
+    assert "nested deeper than 20 levels" in signoff(approved, "admin", "audit", "--verify").out
+
+
+def test_what_an_author_signed_as_the_log_s_head_and_is_none_closes_nothing(approved: Team) -> None:
+    key = load_key(Path(approved.key("ana")))
+    with guarded(make_server(approved)) as guard:
+        ledger = guard.workspace().ledger()
+        (known, *_) = ledger.find(use_case="tumours", kind="gate-decision")
+        said = Statement(
+            kind="load-test",
+            subjects=known.statement.subjects,
+            predicate={"use_case": "tumours", "log": {"size": -1, "root": str(ledger.head().root)}},
+        )
+        entry = replace(
+            ledger.entries(last=1)[0].entry, action="bench", use_case="tumours", statement=str(said.id)
+        )
+        with ledger.transaction() as writer:
+            writer.put(sign_statement(said, key), use_case="tumours", version=None, run_id=None)
+            writer.append(replace(entry, outcome="allowed", detail={}))
+        set_alias(approved, CLEO, 1)
+    assert signoff(approved, "predict", "tumours").code == 0
+    assert "is not {size, root}" in signoff(approved, "admin", "audit", "--verify").out
+
+
+def test_a_loop_of_refused_calls_leaves_one_entry_and_no_conflict(approved: Team) -> None:
+    from mlflow.exceptions import MlflowException
+
+    with guarded(make_server(approved)) as guard:
+        size = guard.workspace().ledger().head().size
+        for _ in range(20):
+            scope = scope_of(MIA)
+            with asking(scope):
+                with pytest.raises(MlflowException):
+                    registry(approved).set_registered_model_alias("tumours", "prod", "1")
+                guard.write_told(scope[TOLD])
+        assert guard.workspace().ledger().head().size == size + 1
+        entry = governed_entry(
+            at="2026-11-23T10:00:00Z",
+            asker=guard._in_force.rules.askers.of(CLEO),
+            action="guard:alias",
+            use_case="tumours",
+            subject="x",
+        )
+        with closing(sqlite3.connect(approved.folder / "mlflow.db")) as connection:
+            guard.write((Record(entry=entry, size=size),), connection=connection)
+            connection.commit()
 
 
 def test_a_log_that_was_cut_behind_the_server_s_back_stops_decisions(approved: Team) -> None:

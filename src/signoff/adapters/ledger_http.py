@@ -18,7 +18,7 @@ from signoff.errors import ConflictError, EvidenceError, RefusedError, StoreErro
 from signoff.evidence.audit import LogRow, StatementRow, StoredLedger
 from signoff.evidence.dsse import Envelope
 from signoff.evidence.ledger import Entry, LoggedEntry, LogHead
-from signoff.evidence.log_entry import entry_bytes, parse_entry
+from signoff.evidence.log_entry import entry_bytes, read_entry
 from signoff.evidence.merkle import Frontier, leaf_hash
 from signoff.evidence.statement import StatementKind
 from signoff.record.digest import Digest
@@ -92,7 +92,7 @@ class HttpLedger:
 
     def entries(self, *, use_case: str | None = None, last: int | None = None) -> tuple[LoggedEntry, ...]:
         """Entries in order; the last so many of a use case or of all."""
-        logged = (LoggedEntry(index=r.index, entry=parse_entry(r.entry)) for r in self.checked().rows)
+        logged = (LoggedEntry(index=r.index, entry=read_entry(r.entry)) for r in self.checked().rows)
         found = tuple(one for one in logged if use_case in (None, one.entry.use_case))
         return found if last is None else found[-last:]
 
@@ -214,7 +214,7 @@ class HttpLedgerWriter:
         ledger: where it goes.
         envelopes: statements, in order.
         entries: entries, in order.
-        size: size that the log must have; None when nothing depends on it.
+        size: size of the log when it was decided; None when nothing depends on it.
         alias: registered model, alias and version that move with it; None for no move.
     """
 

@@ -8,24 +8,28 @@ paths is not trusted, because experiments may lie anywhere.
 import asyncio
 import functools
 import inspect
+import os
 import posixpath
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from signoff.release.guard.evidence import FROZEN_MARK
-from signoff.release.guard.model import Change
+from signoff.release.guard.model import Asker, Change
 from signoff.release.guard.ports import Guard
 
 if TYPE_CHECKING:
     import sqlalchemy
 
 OPEN_FOLDER = "signoff"
-"""Folder below a run's artifacts in which Signoff keeps its reports, also of a frozen run."""
+"""Folder below a run's artifacts in which Signoff keeps its reports; of a frozen run too it takes in new ones."""
 
 Judge = Callable[[tuple[Change, ...]], None]
 """Asks the guard; raises MLflow's exception when it refuses."""
+
+Listed = Callable[[str], Iterable[str]]
+"""Gives the paths in a folder of a repository, below the repository's root."""
 
 _PROXIED = frozenset({"mlflow-artifacts", "http", "https"})
 _ANCHOR = "/mlflow-artifacts/artifacts/"
@@ -76,10 +80,12 @@ class Owner:
     evidence: bool
 
     def has(self, place: str) -> bool:
-        """Whether the place is in this owner's artifacts; Signoff's own folder in them is nobody's."""
-        if not _is_below(place, self.place):
-            return False
-        return self.model_id is not None or not _is_below(place, posixpath.join(self.place, OPEN_FOLDER))
+        """Whether the place is in this owner's artifacts."""
+        return _is_below(place, self.place)
+
+    def reports(self, place: str) -> bool:
+        """Whether the place is in the folder of a run in which Signoff keeps its reports."""
+        return self.model_id is None and _is_below(place, posixpath.join(self.place, OPEN_FOLDER))
 
 
 class Places:
@@ -164,27 +170,40 @@ class ArtifactGuard:
         self._places = places
 
     def check(
-        self, root: str, path: str, operation: Literal["insert", "delete"], *, deep: bool = False
+        self,
+        root: str,
+        path: str,
+        operation: Literal["insert", "delete"],
+        *,
+        deep: bool = False,
+        listed: Listed = lambda _: (),
     ) -> None:
         """Ask before bytes below a repository's root change.
+
+        A new report below `signoff/` may be added by anybody on the roster, whatever became of the run.
 
         Args:
             root: URI of the repository.
             path: below it.
             operation: what would happen to the bytes.
             deep: it would happen to everything below the path.
+            listed: gives the paths in a folder of the repository.
 
         Raises:
             MlflowException: refused.
         """
         if self._is_off():
             return
-        self._require_asker()
-        place = self._places.place(root, path)
+        asker = self._asker()
+        place = self._place(root, path)
         ended = self._guard.rules().level("finished-run") != "off"
         owners = self._places.touched(place, deep=deep, ended=ended)
-        if owners:
-            self._judge(tuple(_change(owner, place, operation) for owner in owners))
+        if not owners:
+            return
+        added = operation == "insert" and not deep and all(owner.reports(place) for owner in owners)
+        if added and (asker.person or asker.single_user) and not self._is_there(root, path, place, listed):
+            return
+        self._judge(tuple(_change(owner, place, operation, kind=_kind(owner, place)) for owner in owners))
 
     def check_upload_url(self, root: str, path: str) -> None:
         """Ask before a URL is handed out with which bytes can be written past the server, also after a freeze.
@@ -194,8 +213,8 @@ class ArtifactGuard:
         """
         if self._is_off():
             return
-        self._require_asker()
-        place = self._places.place(root, path)
+        self._asker()
+        place = self._place(root, path)
         owners = [owner for owner in self._places.owners_named_in(place) if owner.has(place)]
         self._judge(tuple(_change(owner, place, "insert", kind="upload-url") for owner in owners))
 
@@ -203,9 +222,36 @@ class ArtifactGuard:
         rules = self._guard.rules()
         return not self._guard.armed() or rules.level("freeze") == rules.level("finished-run") == "off"
 
-    def _require_asker(self) -> None:
-        if self._guard.asker() is None:
+    def _asker(self) -> Asker:
+        asker = self._guard.asker()
+        if asker is None:
             raise _refusal("signoff refused artifact: nobody is known to ask for it, so nothing is written")
+        return asker
+
+    def _place(self, root: str, path: str) -> str:
+        try:
+            place = self._places.place(root, path)
+            place.encode()
+        except ValueError:
+            place = "\0"
+        if "\0" in place:
+            raise _refusal(
+                "signoff refused artifact: nothing can be kept under this path, so nobody can say whose it is.\n"
+                "Fix: choose a path of letters, digits, '/', '.', '-' and '_'"
+            )
+        return place
+
+    def _is_there(self, root: str, path: str, place: str, listed: Listed) -> bool:
+        """Whether something lies at the place; a path that is not spelled plainly counts as taken."""
+        if path != posixpath.normpath(unquote(path)):
+            return True
+        if place.startswith("/"):
+            return os.path.lexists(place)
+        return any(self._places.place(root, known) == place for known in listed(posixpath.dirname(path)))
+
+
+def _kind(owner: Owner, place: str) -> str:
+    return "report" if owner.reports(place) else ""
 
 
 def _change(owner: Owner, place: str, operation: Literal["insert", "delete"], *, kind: str = "") -> Change:
@@ -298,6 +344,7 @@ def _asking(name: str, original: Callable[..., Any], checks: ArtifactGuard) -> C
             _path(name, given),
             "delete" if deletes else "insert",
             deep=deletes or name == "log_artifacts",
+            listed=lambda folder: (entry.path for entry in given["self"].list_artifacts(folder or None)),
         )
 
     if name == "log_artifact_from_async_stream":

@@ -18,7 +18,7 @@ from signoff.conformance.boundary import use_case_of
 from signoff.conformance.ports import RunReader
 from signoff.errors import ModelError, SignoffError, StoreError, UsageError
 from signoff.evidence.dsse import Signer
-from signoff.evidence.ledger import Entry, Ledger
+from signoff.evidence.ledger import Entry, Ledger, LogHead
 from signoff.evidence.roster import parse_roster
 from signoff.record.run import LoggedModelRecord, RunRecord
 from signoff.release.people import People
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from signoff.adapters.ledger_sql import SqlLedger
     from signoff.adapters.mlflow_store import MlflowStore
     from signoff.adapters.model_folder import ModelFolder
+    from signoff.apps.repeated import RepeatedRefusals
 
 KEY_VARIABLE = "SIGNOFF_KEY"
 _DATABASES = ("sqlite", "postgresql")
@@ -80,6 +81,7 @@ class Workspace:
         on_server: this is the workspace of an MLflow server, which decides again what clients decided: tables to
             evaluate on or to score may not lie here, and no model is loaded.
         served: on a server, the folder or bucket of the artifacts that it proxies; None elsewhere.
+        refusals: on a server, what this process refused of late; None elsewhere: every refusal is written.
     """
 
     standard: Standard
@@ -88,6 +90,7 @@ class Workspace:
     ledger_uri: str | None
     on_server: bool = False
     served: str | None = None
+    refusals: "RepeatedRefusals | None" = field(default=None, repr=False)
     _stores: "dict[str, MlflowStore]" = field(default_factory=dict, repr=False)
     _people: People | None = field(default=None, repr=False)
     _remote_ledger: "HttpLedger | None" = field(default=None, repr=False)
@@ -187,6 +190,14 @@ class Workspace:
         if environment.server is None:
             return self.tracking_uri
         return absolute_uri(environment.server, self.folder)
+
+    def log_head(self) -> LogHead:
+        """The audit log's head that a decision rests on and a statement names: now, or when it was said.
+
+        Raises:
+            StoreError: no ledger can be reached from here.
+        """
+        return _SAID_ON.get() or self.ledger().head()
 
     def ledger(self, *, create: bool = False) -> "SqlLedger | HttpLedger":
         """The ledger: its database, or a guarded server's API where only that is known.
@@ -376,6 +387,7 @@ def _os_user() -> str:
 
 
 _SAID_AT: ContextVar[str | None] = ContextVar("signoff_said_at", default=None)
+_SAID_ON: ContextVar[LogHead | None] = ContextVar("signoff_said_on", default=None)
 
 
 def now() -> str:
@@ -384,12 +396,18 @@ def now() -> str:
 
 
 @contextmanager
-def said_at(time: str) -> Iterator[None]:
-    """Decide as of that time until the block ends, in this thread or task: it stands in what was signed."""
-    before = _SAID_AT.set(time)
+def said_at(time: str, *, log: LogHead | None = None) -> Iterator[None]:
+    """Decide as of that time until the block ends, in this thread or task: it stands in what was signed.
+
+    Args:
+        time: ISO 8601 UTC.
+        log: the log's head that was signed with it; what was decided since is a conflict. None: as it is.
+    """
+    before, head = _SAID_AT.set(time), _SAID_ON.set(log)
     try:
         yield
     finally:
+        _SAID_ON.reset(head)
         _SAID_AT.reset(before)
 
 

@@ -5,20 +5,21 @@ recompute all of it; against them stand the heads that people's signed statement
 predicate): the first ``size`` entries must still have that ``root``.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from signoff.errors import EvidenceError
 from signoff.evidence.dsse import Envelope
 from signoff.evidence.ledger import Entry, LogHead
-from signoff.evidence.log_entry import parse_entry
+from signoff.evidence.log_entry import read_entry
 from signoff.evidence.merkle import Frontier, leaf_hash
+from signoff.evidence.nesting import MOST_LEVELS, is_deep
 from signoff.evidence.roster import Roster
 from signoff.evidence.verify import signature_fault, verified_signers
 from signoff.record.digest import Digest, Json
 
-Problem = Literal["missing", "rewritten", "malformed", "head", "cut", "diverged", "statement"]
+Problem = Literal["missing", "rewritten", "malformed", "head", "cut", "diverged", "statement", "ignored"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,12 +114,14 @@ class AuditReport:
         statements: how many statements are stored.
         signed_heads: the signed heads that the log was held against.
         findings: what is wrong; empty when all is well.
+        ignored: what was written as it stands and says nothing: whoever wrote it would else close every decision.
     """
 
     head: LogHead
     statements: int
     signed_heads: tuple[SignedHead, ...]
     findings: tuple[AuditFinding, ...]
+    ignored: tuple[AuditFinding, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -148,6 +151,7 @@ class AuditReport:
                 for signed in self.signed_heads
             ],
             "findings": [finding.to_json() for finding in self.findings],
+            "ignored": [finding.to_json() for finding in self.ignored],
         }
 
 
@@ -158,12 +162,11 @@ def audit_ledger(stored: StoredLedger, roster: Roster, elsewhere: Iterable[Envel
         stored: everything stored, in one snapshot.
         roster: whose signatures count.
         elsewhere: statements from bundles kept elsewhere; they also show a ledger that was replaced whole.
-
-    Raises:
-        EvidenceError: a signed head is malformed.
     """
     own = (envelope for row in stored.statements if (envelope := _readable(row)) is not None)
-    return audit(stored, signed_heads([*own, *elsewhere], roster), roster)
+    named = [*own, *elsewhere]
+    report = audit(stored, signed_heads(named, roster), roster)
+    return replace(report, ignored=(*report.ignored, *_no_heads(named)))
 
 
 def audit(
@@ -176,7 +179,7 @@ def audit(
         signed: heads from statements whose signatures verified.
         roster: whose signatures the log's entries name; None leaves signatures alone.
     """
-    entries_head, kept, row_findings = _replay(stored.rows)
+    entries_head, kept, row_findings, deep = _replay(stored.rows)
     findings = [
         *row_findings,
         *_head_findings(stored),
@@ -189,22 +192,24 @@ def audit(
         statements=len(stored.statements),
         signed_heads=tuple(signed),
         findings=tuple(findings),
+        ignored=(*deep, *_deep_statements(stored)),
     )
 
 
 def signed_heads(envelopes: Iterable[Envelope], roster: Roster) -> tuple[SignedHead, ...]:
     """The log heads that these envelopes name, where at least one signature verifies.
 
+    What is no head of a log proves nothing of one, and is left out.
+
     Raises:
-        EvidenceError: an envelope holds no statement, or a signed head is malformed.
+        EvidenceError: an envelope holds no statement.
     """
     found: list[SignedHead] = []
     for envelope in envelopes:
-        log = envelope.statement.predicate.get("log")
+        head = read_head(envelope.statement.predicate.get("log"))
         check = verified_signers(envelope, roster)
-        if log is None or not check.signers:
+        if head is None or not check.signers:
             continue
-        head = _read_head(log, envelope.id)
         emails = tuple(signer.email for signer in check.vouchers or check.signers)  # whoever saw that head
         found.append(SignedHead(head=head, statement=envelope.id, signers=emails))
     return tuple(found)
@@ -220,17 +225,57 @@ def _readable(row: StatementRow) -> Envelope | None:
     return envelope
 
 
-def _read_head(value: Json, statement: Digest) -> LogHead:
-    if isinstance(value, dict):
-        size, root = value.get("size"), value.get("root")
-        if isinstance(size, int) and not isinstance(size, bool) and size >= 0 and isinstance(root, str):
-            return LogHead(size=size, root=Digest.parse(root))
-    raise EvidenceError("the log head in this statement is not {size, root}", where=str(statement))
+def read_head(value: Json) -> LogHead | None:
+    """The head of a log that a statement names; None for what is no head."""
+    if not isinstance(value, Mapping) or value.keys() != {"size", "root"}:
+        return None
+    size, root = value["size"], value["root"]
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0 or not isinstance(root, str):
+        return None
+    try:
+        return LogHead(size=size, root=Digest.parse(root))
+    except EvidenceError:
+        return None
 
 
-def _replay(rows: Sequence[LogRow]) -> tuple[LogHead, tuple[Entry, ...], list[AuditFinding]]:
-    """Recompute every leaf; the head that the entries really have, the readable ones, and what is wrong."""
+def _no_heads(envelopes: Iterable[Envelope]) -> list[AuditFinding]:
+    """Statements that name something as the log's head that is none."""
+    return [
+        _finding(
+            "ignored", None, f"statement {envelope.id} names a head of the log that is not {{size, root}}"
+        )
+        for envelope in envelopes
+        if (named := envelope.statement.predicate.get("log")) is not None and read_head(named) is None
+    ]
+
+
+def _deep_statements(stored: StoredLedger) -> list[AuditFinding]:
+    """Statements as they were written that are nested too deeply to be read."""
+    return [
+        _finding(
+            "ignored",
+            None,
+            f"statement {row.id} is nested deeper than {MOST_LEVELS} levels, and says nothing",
+        )
+        for row in stored.statements
+        if _is_deep(row)
+    ]
+
+
+def _is_deep(row: StatementRow) -> bool:
+    try:
+        envelope = Envelope.from_json(row.envelope)
+    except EvidenceError:
+        return False
+    return envelope.is_deep and str(envelope.id) == row.id
+
+
+def _replay(
+    rows: Sequence[LogRow],
+) -> tuple[LogHead, tuple[Entry, ...], list[AuditFinding], list[AuditFinding]]:
+    """Recompute every leaf; the entries' real head, the readable ones, what is wrong, and what says nothing."""
     findings: list[AuditFinding] = []
+    ignored: list[AuditFinding] = []
     entries: list[Entry] = []
     tree = Frontier()
     expected = 0
@@ -245,15 +290,18 @@ def _replay(rows: Sequence[LogRow]) -> tuple[LogHead, tuple[Entry, ...], list[Au
                 _finding("rewritten", row.index, "the entry does not have the leaf hash beside it")
             )
         try:
-            entry = parse_entry(row.entry)
+            entry = read_entry(row.entry)
         except EvidenceError as error:
             findings.append(_finding("malformed", row.index, error.what))
             continue
+        if is_deep(row.entry):
+            told = f"it is nested deeper than {MOST_LEVELS} levels, and counts as failed"
+            ignored.append(_finding("ignored", row.index, told))
         entries.append(entry)
         if entry.use_case != row.use_case:
             message = f"look-ups find it under use case {row.use_case!r}, but it is about {entry.use_case!r}"
             findings.append(_finding("rewritten", row.index, message))
-    return LogHead(size=tree.size, root=Digest(tree.root().hex())), tuple(entries), findings
+    return LogHead(size=tree.size, root=Digest(tree.root().hex())), tuple(entries), findings, ignored
 
 
 def _missing(expected: int, found: int) -> AuditFinding:
@@ -306,6 +354,8 @@ def _statement_findings(stored: StoredLedger, entries: Sequence[Entry]) -> list[
     """Statements that do not fit their id, and statements that the log names but the ledger lost."""
     findings: list[AuditFinding] = []
     for row in stored.statements:
+        if _is_deep(row):
+            continue
         try:
             envelope = Envelope.from_json(row.envelope)
             _ = envelope.statement

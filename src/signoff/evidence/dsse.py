@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from signoff.errors import EvidenceError
+from signoff.evidence.nesting import is_deep, refuse_deep
 from signoff.evidence.statement import Statement, parse_statement
 from signoff.record.digest import Digest, Json, canonical_json
 
@@ -86,10 +87,12 @@ class Envelope:
         Raises:
             EvidenceError: it is not the canonical bytes of a known statement.
         """
-        try:
-            return parse_statement(self.payload)
-        except RecursionError as error:
-            raise EvidenceError("this payload is nested too deeply to be a statement") from error
+        return parse_statement(self.payload)
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether the payload is nested too deeply to be read; older programs kept such ones, and they say nothing."""
+        return is_deep(self.payload)
 
     @property
     def id(self) -> Digest:
@@ -126,8 +129,9 @@ class Envelope:
                 f"an envelope of {len(text)} characters; at most {MAX_TEXT_CHARACTERS} allowed"
             )
         try:
+            refuse_deep(text.encode(), "an envelope")
             document: object = json.loads(text, object_pairs_hook=_without_duplicates)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise EvidenceError(f"this envelope is not JSON: {error}") from error
         fields = _fields(document, _ENVELOPE_FIELDS, "an envelope")
         if fields["payloadType"] != PAYLOAD_TYPE:

@@ -81,13 +81,14 @@ class LedgerWriter(Protocol):
 
         Args:
             entry: what is remembered.
-            expected: size of the log when the decision was made; None when nothing depends on it.
+            expected: size of the log when the decision was made; None when nothing depends on it. Beyond it the
+                entry's use case may have none that decisions rest on (`log_entry.is_decision`).
 
         Returns:
             The entry's index; of a transaction that is sent as a whole, the index that it would get now.
 
         Raises:
-            ConflictError: the log has another size; at the latest at the end of the transaction.
+            ConflictError: something else was decided in between; at the latest at the end of the transaction.
         """
 
 

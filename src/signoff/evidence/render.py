@@ -27,7 +27,7 @@ def audit_text(report: AuditReport) -> str:
         _reach(report),
         *(
             f"  {finding.problem.upper():<10} {_place(finding.index)}{finding.message}"
-            for finding in report.findings
+            for finding in (*report.findings, *report.ignored)
         ),
         "the log is as it was written"
         if report.ok

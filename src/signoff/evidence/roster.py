@@ -36,7 +36,7 @@ class Person:
         name: for people's eyes, and to recognise an author who committed under it.
         roles: as the standard names them; at least one, and none of an entry that vouches.
         keys: Ed25519 public keys; a signature by any of them is theirs.
-        also: further git e-mails and operating-system user names that mean this person.
+        also: further git e-mails, operating-system user names and logins that mean this person.
         demo: made for a demonstration: no one stands behind the key.
         vouches: no person but a server, which signs on behalf of the people whom it authenticates; it has a key,
             and nothing that it signs counts as its own.
@@ -82,6 +82,14 @@ class Roster:
     def by_fingerprint(self, fingerprint: str) -> Person | None:
         """Whose key this is; fingerprint as ``SHA256:…``."""
         return next((p for p in self.people if any(key.fingerprint == fingerprint for key in p.keys)), None)
+
+    def by_login(self, login: str) -> Person | None:
+        """Whom a login of a server means: the e-mail, or an entry of `also`, letter by letter.
+
+        Names are compared more kindly where somebody is named as an author: there a likeness only adds people. Here it
+        would take: whoever gets an account that reads like somebody's would be that person.
+        """
+        return next((p for p in self.people if login == p.email or login in p.also), None)
 
     def by_identity(self, text: str) -> Person | None:
         """Who is meant by an e-mail, a name, a user name or ``Name <email>``; case does not matter.

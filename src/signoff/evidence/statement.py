@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
 from signoff.errors import EvidenceError
+from signoff.evidence.nesting import refuse_deep
 from signoff.record.digest import Digest, Json, canonical_json, canonical_whole
 
 StatementKind = Literal[
@@ -54,8 +55,12 @@ class Statement:
     predicate: Mapping[str, Json]
 
     def payload(self) -> bytes:
-        """Canonical bytes: the in-toto statement as RFC 8785 JSON."""
-        return canonical_json(
+        """Canonical bytes: the in-toto statement as RFC 8785 JSON.
+
+        Raises:
+            EvidenceError: the predicate has no canonical JSON, or is nested too deeply.
+        """
+        data = canonical_json(
             {
                 "_type": STATEMENT_TYPE,
                 "subject": [{"name": s.name, "digest": {"sha256": s.digest.hex}} for s in self.subjects],
@@ -63,6 +68,8 @@ class Statement:
                 "predicate": self.predicate,
             }
         )
+        refuse_deep(data, "a statement")
+        return data
 
     @property
     def id(self) -> Digest:
@@ -80,6 +87,7 @@ def parse_statement(payload: bytes) -> Statement:
     Raises:
         EvidenceError: it is not.
     """
+    refuse_deep(payload, "a statement")
     try:
         document = json.loads(payload, parse_int=canonical_whole)
         predicate_type = document["predicateType"]

@@ -63,10 +63,12 @@ def canonical_json(value: Json) -> bytes:
     """The value as canonical JSON (RFC 8785): one value, one byte string, on every machine.
 
     Raises:
-        EvidenceError: the value holds NaN, an infinity, or an integer beyond 2**53.
+        EvidenceError: the value holds NaN, an infinity, or an integer beyond 2**53, or is nested without end.
     """
     try:
         return rfc8785.dumps(value)
+    except RecursionError as error:
+        raise EvidenceError("this value is nested too deeply") from error
     except rfc8785.CanonicalizationError as error:
         raise EvidenceError(f"this value has no canonical JSON: {error}") from error
 

@@ -6,7 +6,8 @@ about it, step by step. A canary ends when one of them aborts it, or when anythi
 
 A rollout statement that lets the canary go on counts only when a person who may promote, and who is no author of the
 version, signed it, and when the counts that it carries lead to its verdict under the signed plan. One that aborts
-counts whoever wrote it, for whoever can write to the ledger could stop the canary anyway, and undecided means closed.
+counts when such a person signed it, or one who may roll back: an endpoint that nobody could sign for tries no canary,
+and what others say of it ends nothing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -76,7 +77,7 @@ def canary_of(
     if statement is None or _left(history, environment, statement):
         return None
     rollouts = _rollouts(history, statement)
-    if any(rollout.text("verdict") == "abort" for rollout in rollouts):
+    if _aborts(history, statement, people):
         return None
     version, model = _version_of(statement)
     plan = plan_of(statement)
@@ -180,7 +181,7 @@ def trial_words(
     newest = _newest(history, environment, people)
     if newest is None or _left(history, environment, newest):
         return ""
-    ends = [rollout for rollout in _rollouts(history, newest) if rollout.text("verdict") == "abort"]
+    ends = _aborts(history, newest, people)
     return f"canary of version {newest.number('version')} ended: {ends[-1].text('message')}" if ends else ""
 
 
@@ -201,6 +202,19 @@ def _left(history: History, environment: str, canary: Signed) -> bool:
 
 def _rollouts(history: History, canary: Signed) -> tuple[Signed, ...]:
     return tuple(s for s in history.of("rollout") if s.statement.subject("canary") == canary.id)
+
+
+def _aborts(history: History, canary: Signed, people: People) -> tuple[Signed, ...]:
+    """The rollout statements that end it: of people who may roll back, or whose signature its steps may bear."""
+    return tuple(
+        rollout
+        for rollout in _rollouts(history, canary)
+        if rollout.text("verdict") == "abort"
+        and any(
+            people.may(signer, "rollback") or not step_signer_fault(history, canary, people, signer)
+            for signer in rollout.signers
+        )
+    )
 
 
 def _version_of(statement: Signed) -> tuple[int, Digest]:

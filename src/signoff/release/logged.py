@@ -8,7 +8,7 @@ that the log names.
 from signoff.errors import EvidenceError
 from signoff.evidence.audit import StoredLedger, audit_ledger
 from signoff.evidence.dsse import Envelope
-from signoff.evidence.log_entry import parse_entry
+from signoff.evidence.log_entry import read_entry
 from signoff.evidence.roster import Roster
 from signoff.evidence.verify import signature_fault
 from signoff.record.digest import Digest
@@ -20,6 +20,8 @@ _HINT = "signoff admin audit --verify"
 def logged_history(use_case: str, stored: StoredLedger, roster: Roster) -> History:
     """The statements about a use case, in the order in which the log first names them.
 
+    One that is nested too deeply to be read says nothing; the audit names it.
+
     Raises:
         EvidenceError: the log names a statement that is missing, changed, about something else, or without
             the signature that it was written with.
@@ -27,7 +29,7 @@ def logged_history(use_case: str, stored: StoredLedger, roster: Roster) -> Histo
     kept = {row.id: row.envelope for row in stored.statements}
     envelopes: dict[str, Envelope] = {}
     for row in stored.rows:
-        entry = parse_entry(row.entry)
+        entry = read_entry(row.entry)
         if entry.use_case != use_case or entry.statement is None:
             continue
         text = kept.get(entry.statement)
@@ -37,9 +39,12 @@ def logged_history(use_case: str, stored: StoredLedger, roster: Roster) -> Histo
                 " which is no longer in the ledger",
                 hint=_HINT,
             )
-        envelope = envelopes.setdefault(entry.statement, Envelope.from_json(text))
+        envelope = Envelope.from_json(text)
         if str(envelope.id) != entry.statement:
             raise EvidenceError(f"statement {_short(entry.statement)} was changed", hint=_HINT)
+        if envelope.is_deep:
+            continue
+        envelopes.setdefault(entry.statement, envelope)
         fault = signature_fault(entry, envelope, roster)
         if fault is not None:
             raise EvidenceError(f"statement {_short(entry.statement)}: {fault}", hint=_HINT)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from signoff.evidence.ledger import Entry
+from signoff.evidence.log_entry import COUNT
 from signoff.record.digest import Json
 from signoff.standard.guard import GUARD_RULES, GuardRule, GuardRules, Level
 from signoff.text import printable
@@ -130,7 +131,13 @@ def _rule_of(entry: Entry) -> GuardRule | None:
 
 
 def _times(told: Iterable[Entry], mode: str) -> int:
-    return sum(entry.detail.get("mode") == mode for entry in told)
+    return sum(_count(entry) for entry in told if entry.detail.get("mode") == mode)
+
+
+def _count(entry: Entry) -> int:
+    """How many the entry stands for."""
+    count = entry.detail.get(COUNT, 1)
+    return count if isinstance(count, int) and not isinstance(count, bool) and count > 0 else 1
 
 
 def _of_a_rule(rule: GuardRule, told: Sequence[Entry], level: Level) -> RuleReport:
@@ -138,13 +145,13 @@ def _of_a_rule(rule: GuardRule, told: Sequence[Entry], level: Level) -> RuleRepo
     return RuleReport(
         rule=rule,
         level=level,
-        refused=len(told) - warned - lifted,
+        refused=sum(_count(entry) for entry in told) - warned - lifted,
         warned=warned,
         lifted=lifted,
-        people=_often(_person(entry) for entry in told),
-        subjects=_often(entry.subject for entry in told),
-        use_cases=_often(entry.use_case for entry in told),
-        reasons=_often(reason for entry in told for reason in entry.reasons),
+        people=_often((_person(entry), _count(entry)) for entry in told),
+        subjects=_often((entry.subject, _count(entry)) for entry in told),
+        use_cases=_often((entry.use_case, _count(entry)) for entry in told),
+        reasons=_often((reason, _count(entry)) for entry in told for reason in entry.reasons),
         first=min((entry.at for entry in told), default=""),
         last=max((entry.at for entry in told), default=""),
     )
@@ -156,8 +163,11 @@ def _person(entry: Entry) -> str:
     return entry.actor if same else f"{entry.actor} (login {login})"
 
 
-def _often(names: Iterable[str]) -> tuple[tuple[str, int], ...]:
-    return tuple(sorted(Counter(names).items(), key=lambda pair: (-pair[1], pair[0])))
+def _often(named: Iterable[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
+    found: Counter[str] = Counter()
+    for name, count in named:
+        found[name] += count
+    return tuple(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
 def guard_report_text(report: GuardReport) -> str:

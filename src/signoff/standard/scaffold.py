@@ -286,7 +286,7 @@ people:
   {_quoted(address)}:{remark}
     name: {_quoted(name)}
 {_hands(key)}
-    # also: [ana@laptop.local, atorres]      # further git and system names that mean this person
+    # also: [ana@laptop.local, atorres]      # further git and system names and logins that mean this person
 
   # ben@shop.example:
   #   name: Ben Okafor

@@ -88,7 +88,7 @@ def test_one_place_has_one_spelling(engine: Engine, uri: str, below: tuple[str, 
         (f"1/{OPEN}/artifacts/x", False, []),
         (f"1/{FROZEN}/artifacts/x", False, [FROZEN]),
         (f"1/{FROZEN}/artifacts", False, [FROZEN]),
-        (f"1/{FROZEN}/artifacts/signoff/gate.html", False, []),
+        (f"1/{FROZEN}/artifacts/signoff/gate.html", False, [FROZEN]),
         (f"1/{FROZEN}/artifacts/signoff/../x", False, [FROZEN]),
         (f"1/{FROZEN}/artifacts/signoff-2/x", False, [FROZEN]),
         (f"1/{FROZEN}/artifacts-2/x", False, []),
@@ -124,6 +124,7 @@ class Rules:
         given = {rule: levels.get(rule.replace("-", "_"), level) for rule, level in named.items()}
         self.levels = GuardRules(levels=given)
         self.known = True
+        self.person: str | None = None
         self.asked: list[Change] = []
 
     def armed(self) -> bool:
@@ -133,7 +134,7 @@ class Rules:
         return self.levels
 
     def asker(self) -> Asker | None:
-        return Asker(login="ana", person=None) if self.known else None
+        return Asker(login="ana", person=self.person) if self.known else None
 
     def judge(self, changes: tuple[Change, ...]) -> None:
         self.asked += changes
@@ -181,6 +182,85 @@ def test_every_way_to_write_asks_first(engine: Engine, tmp_path: Path, way: str,
     assert (change.table, change.operation) == ("artifacts", "delete" if way == "delete" else "insert")
     assert change.key["run_uuid"] == FROZEN
     assert written.read_text() == "as judged"
+
+
+@pytest.mark.parametrize("where", ["folder", "bucket"])
+@pytest.mark.parametrize(
+    ("person", "name", "done"),
+    [
+        ("ana@lab.example", "late.md", True),
+        ("ana@lab.example", "early.md", False),
+        ("ana@lab.example", "x/../early.md", False),
+        ("ana@lab.example", "%65arly.md", False),
+        (None, "late.md", False),
+        (None, "early.md", False),
+    ],
+)
+def test_a_frozen_run_takes_new_reports_from_the_roster_only(
+    engine: Engine, tmp_path: Path, where: str, person: str | None, name: str, *, done: bool
+) -> None:
+    rules = Rules()
+    rules.person = person
+    folder = tmp_path / "1" / FROZEN / "artifacts/signoff/gate"
+    folder.mkdir(parents=True)
+    (folder / "early.md").write_text("refused")
+    destination = str(tmp_path) if where == "folder" else DESTINATION
+    guard: Any = rules
+    judging = ArtifactGuard(guard, rules.judge, Places(engine, destination))
+    repository = LocalArtifactRepository(str(tmp_path))
+
+    def write() -> None:
+        judging.check(
+            destination,
+            f"1/{FROZEN}/artifacts/signoff/gate/{name}",
+            "insert",
+            listed=lambda path: [entry.path for entry in repository.list_artifacts(path)],
+        )
+
+    if done:
+        write()
+        assert rules.asked == []
+        return
+    with pytest.raises(MlflowException, match="refused"):
+        write()
+    assert [change.key["kind"] for change in rules.asked] == ["report"]
+
+
+@pytest.mark.parametrize("path", ["gate", "gate/early.md", ""])
+def test_nobody_deletes_a_frozen_runs_reports(engine: Engine, tmp_path: Path, path: str) -> None:
+    rules = Rules()
+    rules.person = "ana@lab.example"
+    repository = guarded(LocalArtifactRepository(str(tmp_path)), checks(rules, engine, tmp_path))
+    report = tmp_path / "1" / FROZEN / "artifacts/signoff/gate/early.md"
+    report.parent.mkdir(parents=True)
+    report.write_text("refused")
+    with pytest.raises(MlflowException, match="refused"):
+        repository.delete_artifacts(f"1/{FROZEN}/artifacts/signoff/{path}")
+    assert report.exists()
+
+
+def test_a_report_is_added_through_the_repository(engine: Engine, tmp_path: Path) -> None:
+    rules = Rules()
+    rules.person = "ana@lab.example"
+    repository = guarded(LocalArtifactRepository(str(tmp_path)), checks(rules, engine, tmp_path))
+    folder = f"1/{FROZEN}/artifacts/signoff/gate"
+    asyncio.run(repository.log_artifact_from_async_stream(chunks(), "late.md", artifact_path=folder))
+    assert (tmp_path / folder / "late.md").read_bytes() == b"other bytes"
+    with pytest.raises(MlflowException, match="refused"):
+        asyncio.run(repository.log_artifact_from_async_stream(chunks(), "late.md", artifact_path=folder))
+
+
+@pytest.mark.parametrize("path", ["1/\0x", f"1/{FROZEN}/artifacts/\0", "1/%00", "1/\udc80"])
+@pytest.mark.parametrize("destination", [None, DESTINATION])
+def test_a_path_under_which_nothing_can_be_kept_is_refused(
+    engine: Engine, tmp_path: Path, path: str, destination: str | None
+) -> None:
+    rules: Any = Rules()
+    judging = ArtifactGuard(rules, rules.judge, Places(engine, destination or str(tmp_path)))
+    with pytest.raises(MlflowException, match="nothing can be kept under this path"):
+        judging.check(destination or str(tmp_path), path, "insert")
+    with pytest.raises(MlflowException, match="nothing can be kept under this path"):
+        judging.check_upload_url(destination or str(tmp_path), path)
 
 
 def test_a_run_that_is_frozen_while_bytes_arrive_keeps_its_own(engine: Engine, tmp_path: Path) -> None:

@@ -3,14 +3,13 @@ from dataclasses import replace
 import pytest
 from evidence_samples import ANA, BEN, STRANGER, Key, entry, roster, statement
 
-from signoff.errors import EvidenceError
 from signoff.evidence.audit import LogRow, StatementRow, StoredLedger, audit, audit_ledger, signed_heads
 from signoff.evidence.dsse import Envelope, sign_statement
 from signoff.evidence.ledger import Entry, LoggedEntry, LogHead
 from signoff.evidence.log_entry import entry_bytes
 from signoff.evidence.merkle import Frontier, leaf_hash
 from signoff.evidence.render import audit_text, entries_text
-from signoff.record.digest import Digest
+from signoff.record.digest import Digest, Json
 
 
 def row(index: int, content: Entry) -> LogRow:
@@ -107,6 +106,7 @@ def test_a_log_changed_without_its_tree_is_found(
 REWRITTEN = stored(entry(0), entry(1, actor="ben@shop.example"), *map(entry, range(2, 5)))
 SWAPPED = stored(entry(0), entry(2), entry(1), entry(3), entry(4))
 INSERTED = stored(entry(0), entry(9), *map(entry, range(1, 5)))
+ROOT = str(LOG.head.root)
 CUT = stored(*map(entry, range(2)))
 GROWN = stored(*map(entry, range(9)))
 
@@ -150,11 +150,42 @@ def test_a_head_that_nobody_known_signed_does_not_count() -> None:
 
 
 @pytest.mark.parametrize(
-    "log", [5, {"size": "3", "root": ""}, {"size": True, "root": ""}, {"size": -1, "root": ""}]
+    "log",
+    [
+        5,
+        {"size": "3", "root": ROOT},
+        {"size": True, "root": ROOT},
+        {"size": -1, "root": ROOT},
+        {"size": 3, "root": "sha256:"},
+        {"size": 3},
+        {"size": 3, "root": ROOT, "more": 1},
+    ],
 )
-def test_a_signed_head_that_is_malformed_decides_nothing(log: int | dict[str, str | int]) -> None:
-    with pytest.raises(EvidenceError, match=r"not \{size, root\}"):
-        signed_heads([sign_statement(statement(log=log), BEN)], roster())
+def test_what_somebody_signed_as_a_head_and_is_none_is_named_and_changes_nothing(log: Json) -> None:
+    envelope = sign_statement(statement(log=log), BEN)
+    assert signed_heads([envelope], roster()) == ()
+    report = audit_ledger(stored(entry(0, statement=str(envelope.id)), statements=(envelope,)), roster())
+    assert report.ok
+    assert [(f.problem, f.index) for f in report.ignored] == [("ignored", None)]
+    assert f"statement {envelope.id} names a head" in audit_text(report)
+
+
+def test_an_entry_and_a_statement_of_old_that_are_nested_too_deeply_change_nothing() -> None:
+    data = entry_bytes(replace(entry(0), detail={"d": 0})).replace(
+        b'"d":0', b'"d":' + b"[" * 985 + b"]" * 985
+    )
+    payload = statement(log=0).payload().replace(b'"log":0', b'"log":' + b"[" * 985 + b"]" * 985)
+    envelope = Envelope(payload=payload)
+    old = LogRow(index=0, entry=data, leaf=leaf_hash(data), use_case="churn")
+    ledger = with_rows([old, row(1, entry(1, statement=str(envelope.id)))])
+    name = str(envelope.id)
+    report = audit_ledger(
+        replace(ledger, statements=(StatementRow(id=name, envelope=envelope.to_json()),)), roster()
+    )
+    assert (report.ok, [(f.problem, f.index) for f in report.ignored]) == (
+        True,
+        [("ignored", 0), ("ignored", None)],
+    )
 
 
 def test_lost_and_changed_statements_are_found() -> None:

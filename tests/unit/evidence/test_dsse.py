@@ -83,7 +83,7 @@ SIGNATURE = json.loads(SIGNED.to_json())["signatures"][0]
     ("text", "message"),
     [
         ("", "not JSON"),
-        ("[" * 100_000, "not JSON"),
+        ("[" * 100_000, "nested deeper than 20 levels"),
         ("[]", "exactly the fields payload, payloadType, signatures"),
         (field(extra=1), "exactly the fields"),
         ('{"payload": "", "payload": ""}', "twice"),

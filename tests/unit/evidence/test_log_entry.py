@@ -1,4 +1,6 @@
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from evidence_samples import entry
@@ -7,7 +9,8 @@ from hypothesis import strategies as st
 
 from signoff.errors import EvidenceError
 from signoff.evidence.ledger import Entry
-from signoff.evidence.log_entry import entry_bytes, parse_entry
+from signoff.evidence.log_entry import entry_bytes, is_decision, parse_entry, read_entry
+from signoff.record.digest import Json
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 entries = st.builds(
@@ -42,7 +45,7 @@ def changed(**changes: object) -> bytes:
     [
         (b"", "not JSON"),
         (b"\xff", "not JSON"),
-        (b"[" * 100_000, "not JSON"),
+        (b"[" * 100_000, "nested deeper than 20 levels"),
         (b"[]", "missing or unknown"),
         (changed(extra=1), "missing or unknown"),
         (changed(at=5), "wrong type"),
@@ -62,3 +65,49 @@ def test_bytes_that_are_no_entry_are_refused(data: bytes, message: str) -> None:
 def test_an_entry_has_a_largest_size() -> None:
     with pytest.raises(EvidenceError, match="at most 262144"):
         entry_bytes(entry(1, actor="x" * (1 << 18)))
+
+
+def deep(levels: int) -> bytes:
+    """An entry as an older program kept it."""
+    return changed(detail={"d": 0}).replace(b'"d":0', b'"d":' + b"[" * levels + b"]" * levels)
+
+
+@pytest.mark.parametrize("levels", [19, 985, 100_000])
+def test_an_entry_that_is_nested_too_deeply_is_not_written_and_counts_as_failed(levels: int) -> None:
+    nested: Json = 0
+    for _ in range(levels):
+        nested = [nested]
+    with pytest.raises(EvidenceError, match="nested"):
+        entry_bytes(replace(entry(1), detail={"d": nested}))
+    with pytest.raises(EvidenceError, match="nested deeper than 20 levels"):
+        parse_entry(deep(levels))
+    found = read_entry(deep(levels))
+    assert (found.outcome, found.statement, found.use_case) == ("failed", None, entry(1).use_case)
+
+
+def test_what_is_nested_less_is_read_as_ever() -> None:
+    assert read_entry(deep(18)) == parse_entry(deep(18))
+    for data in (b"{}", b"[" * 30 + b"]" * 30, deep(30)[:-1]):
+        with pytest.raises(EvidenceError):
+            read_entry(data)
+
+
+@pytest.mark.parametrize(
+    ("fields", "decides"),
+    [
+        ({"statement": "sha256:x"}, True),
+        ({"action": "guard:alias"}, True),
+        ({"action": "guard:alias", "detail": {"mode": "override"}}, True),
+        ({"action": "gate", "outcome": "refused", "statement": "sha256:x"}, True),
+        ({"action": "promote", "outcome": "refused"}, False),
+        ({"action": "guard:alias", "outcome": "refused"}, False),
+        ({"action": "guard:alias", "detail": {"mode": "warn"}}, False),
+        ({"action": "guard:registration"}, False),
+        ({"action": "predict", "statement": "sha256:x"}, False),
+        ({"action": "measure"}, False),
+        ({"action": "standard"}, False),
+        ({"outcome": "failed"}, False),
+    ],
+)
+def test_what_decisions_rest_on(fields: dict[str, Any], decides: bool) -> None:
+    assert is_decision(replace(entry(1), **fields)) is decides

@@ -156,10 +156,10 @@ class Facts:
         """See `GuardFacts`."""
         return name in self.prompts
 
-    def registration(self, name: str, run_id: str, model_id: str | None) -> tuple[Reason, ...]:
+    def registration(self, name: str, run_id: str, model: str) -> tuple[Reason, ...]:
         """See `GuardFacts`."""
         assert name in {rules.registered_model for rules in self.standard.use_cases.values()}
-        assert model_id is None or self.models[model_id] == run_id
+        assert self.models.get(model) == run_id or model == f"{self.artifacts(run_id)}/model"
         return self.lacking.get(run_id, ())
 
     def released(self, name: str, environment: str) -> int | None:

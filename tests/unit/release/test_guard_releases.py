@@ -24,6 +24,8 @@ from signoff.release.guard.model import Change, Ruling
 from signoff.standard.guard import GuardRules
 
 SHOP = Facts()
+HOME = f"mlflow-artifacts:/1/{RUN}/artifacts"
+"""Where the run's artifacts lie."""
 
 
 def codes(*changes: Change, facts: Facts = SHOP) -> set[tuple[str, str]]:
@@ -67,6 +69,8 @@ def renamed(old: str, new: str) -> Change:
         (alias("churn", "champion", "6"), "not-proposed"),
         (alias("churn", "champion", "99"), "not-proposed"),
         (alias("churn", "Prod", "5"), "alias-lookalike"),
+        (alias("churn", "ｐｒｏｄ", "5"), "alias-lookalike"),  # noqa: RUF001 - full width
+        (alias("churn", "prоd", "5"), "alias-lookalike"),  # noqa: RUF001 - Cyrillic
         (alias("legacy", "prod", "1"), "model-unknown"),
         (alias("greeting", "prod", "1"), "prompt-environment"),
         (alias("churn", "prod", "seven"), "alias-unreadable"),
@@ -250,6 +254,13 @@ def test_rows_that_follow_a_new_name_are_not_judged_by_themselves() -> None:
         (version("churn", RUN, f"mlflow-artifacts:/1/{RUN}/artifacts-other/model"), {"source-elsewhere"}),
         (version("churn", RUN, "mlflow-artifacts:/1/models/m-old/artifacts"), {"source-elsewhere"}),
         (version("churn", RUNNING, "models:/m-old"), {"source-elsewhere"}),
+        (version("churn", RUN, f"{HOME}/signoff/evil"), {"source-elsewhere"}),
+        (version("churn", RUN, HOME), {"source-elsewhere"}),
+        (version("churn", RUNNING, f"mlflow-artifacts:/1/{RUNNING}/artifacts/signoff"), {"source-elsewhere"}),
+        (version("churn", RUN, "mlflow-artifacts:/1/models/m-run/artifacts/part"), {"source-elsewhere"}),
+        (version("churn", RUN, "mlflow-artifacts:/1/models/m-run"), {"source-elsewhere"}),
+        (version("churn", RUN, "models:/churn/6"), {"source-elsewhere"}),
+        (version("churn", RUN, "models:/churn/6", storage_location=f"{HOME}/signoff"), {"source-elsewhere"}),
     ],
 )
 def test_a_version_is_its_runs_own_and_of_its_use_case(change: Change, wanted: set[str]) -> None:
@@ -257,17 +268,18 @@ def test_a_version_is_its_runs_own_and_of_its_use_case(change: Change, wanted: s
 
 
 @pytest.mark.parametrize(
-    "source",
+    ("source", "location"),
     [
-        "models:/m-run",
-        "models:/churn/6",
-        f"mlflow-artifacts:/1/{RUN}/artifacts/model",
-        f"mlflow-artifacts:/1/{RUN}/artifacts",
-        "mlflow-artifacts:/1/models/m-run/artifacts",
+        ("models:/m-run", ""),
+        ("models:/churn/6", f"{HOME}/model"),
+        ("models:/churn/6", "mlflow-artifacts:/1/models/m-run/artifacts"),
+        (f"{HOME}/model", ""),
+        (f"{HOME}/model/", ""),
+        ("mlflow-artifacts:/1/models/m-run/artifacts", ""),
     ],
 )
-def test_every_spelling_of_a_runs_own_files_is_known(source: str) -> None:
-    answer = ruling(version("churn", RUN, source, current_stage="None"))
+def test_every_spelling_of_a_runs_own_model_is_known(source: str, location: str) -> None:
+    answer = ruling(version("churn", RUN, source, current_stage="None", storage_location=location))
     assert not answer.refused
     (record,) = answer.records
     assert record.entry.detail["owner"] == "ana@shop.example"

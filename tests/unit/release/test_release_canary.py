@@ -7,6 +7,7 @@ from release_changes import Change, saying
 from release_samples import ANA, BEN, CLEO, PEOPLE, RULES, STRANGER, Desk, Key, released_desk
 
 from signoff.errors import EvidenceError
+from signoff.evidence.statement import Statement
 from signoff.record.digest import Json
 from signoff.release.approval import head_json
 from signoff.release.canary import (
@@ -16,6 +17,7 @@ from signoff.release.canary import (
     decide_canary,
     decide_stop,
     rollout_statement,
+    trial_words,
 )
 from signoff.release.chain import verify_release
 from signoff.release.model import ReleaseDecision
@@ -42,6 +44,21 @@ def tried(*keys: Key, change: Change | None = None) -> Desk:
 
 def found(desk: Desk) -> Canary | None:
     return canary_of(desk.history, "prod", people=PEOPLE)
+
+
+def aborting(desk: Desk, canary: Canary) -> Statement:
+    return rollout_statement(
+        canary,
+        use_case="churn",
+        environment="prod",
+        verdict="abort",
+        message="12 of 12 failed",
+        steps=(),
+        evalues={},
+        actor="",
+        log=desk.head,
+        at=desk.at,
+    )
 
 
 def test_what_a_promoter_signed_is_read_back_and_verified_like_a_release() -> None:
@@ -80,25 +97,28 @@ def test_a_plan_that_cannot_be_followed_is_not_guessed_at(plan: Json) -> None:
         found(tried(CLEO, change=saying(plan=plan)))
 
 
-@pytest.mark.parametrize("key", [None, CLEO])
-def test_an_abort_counts_whoever_wrote_it(key: Key | None) -> None:
+@pytest.mark.parametrize(
+    ("key", "ends"),
+    [(None, False), (ANA, False), (BEN, False), (STRANGER, False), (CLEO, True)],
+    ids=["nobody", "an author", "a reviewer", "a stranger", "who may roll back"],
+)
+def test_an_abort_counts_only_of_who_may_end_a_canary(key: Key | None, *, ends: bool) -> None:
     desk = tried(CLEO)
     canary = found(desk)
     assert canary is not None
-    statement = rollout_statement(
-        canary,
-        use_case="churn",
-        environment="prod",
-        verdict="abort",
-        message="12 of 12 failed",
-        steps=(),
-        evalues={},
-        actor="",
-        log=desk.head,
-        at=desk.at,
-    )
-    desk.say("rollout", statement, *(() if key is None else (key,)))
-    assert found(desk) is None
+    desk.say("rollout", aborting(desk, canary), *(() if key is None else (key,)))
+    assert (found(desk) is None) == ends
+    assert ("ended" in trial_words(desk.history, "prod", people=PEOPLE, decide_again=None)) == ends
+
+
+def test_an_abort_of_who_signs_the_steps_counts_without_the_right_to_roll_back() -> None:
+    desk = tried(CLEO)
+    canary = found(desk)
+    assert canary is not None
+    steps_only = replace(PEOPLE, roles={role: may - {"rollback"} for role, may in PEOPLE.roles.items()})
+    desk.say("rollout", aborting(desk, canary), CLEO)
+    assert not steps_only.may(CLEO.email, "rollback")
+    assert canary_of(desk.history, "prod", people=steps_only) is None
 
 
 def test_any_release_since_ends_it() -> None:

@@ -54,6 +54,15 @@ def test_entries_of_the_period_are_counted_per_rule() -> None:
     )
 
 
+def test_an_entry_that_stands_for_many_counts_as_many() -> None:
+    told = (*ENTRIES, entry("guard:alias", day=21, rule="alias", mode="enforce", login="ana", count=40))
+    report = guard_report(told, rules=RULES, since="2026-11-15", until="2026-11-22")
+    alias = next(row for row in report.rules if row.rule == "alias")
+    assert (alias.refused, alias.subjects) == (42, (("churn@prod", 42),))
+    assert alias.people == (("ana@shop.example (login ana)", 41), ("login:mia", 1))
+    assert alias.reasons == (("(approval-missing) one is missing", 42),)
+
+
 def test_the_page_says_what_turning_a_rule_on_would_have_refused() -> None:
     report = guard_report(
         ENTRIES, rules=RULES, since="2026-11-15", until="2026-11-22", lifted=("churn: rule freeze\nlifted",)

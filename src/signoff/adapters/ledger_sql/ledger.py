@@ -20,7 +20,7 @@ from signoff.errors import ConflictError, EvidenceError, StoreError
 from signoff.evidence.audit import LogRow, StatementRow, StoredLedger
 from signoff.evidence.dsse import Envelope
 from signoff.evidence.ledger import Entry, LedgerWriter, LoggedEntry, LogHead
-from signoff.evidence.log_entry import entry_bytes, parse_entry
+from signoff.evidence.log_entry import entry_bytes, is_decision, read_entry
 from signoff.evidence.merkle import EMPTY_ROOT, Frontier, leaf_hash
 from signoff.evidence.statement import StatementKind
 from signoff.record.digest import Digest
@@ -199,7 +199,7 @@ class SqlLedger:
         with self._reading() as session:
             found = [] if session is None else session.rows(statement, bound)
         return tuple(
-            LoggedEntry(index=index, entry=parse_entry(_bytes(entry))) for index, entry in reversed(found)
+            LoggedEntry(index=index, entry=read_entry(_bytes(entry))) for index, entry in reversed(found)
         )
 
     def stored(self) -> StoredLedger:
@@ -260,6 +260,17 @@ class SqlLedger:
         newer = "SELECT 1 FROM signoff_log WHERE use_case = ? AND idx >= ? LIMIT 1"
         return bool(session.rows(newer, (use_case, since)))
 
+    @staticmethod
+    def decided_on(connection: DbapiConnection, *, use_case: str, since: int) -> bool:
+        """Whether a use case has a decision beyond so many entries; the log is locked until the transaction ends.
+
+        Raises:
+            StoreError: another driver, a database without ledger, or one that cannot be written.
+            EvidenceError: an entry cannot be read.
+        """
+        session = Session.around(connection, "the database of this transaction")
+        return _decided(session, _locked_head(session)[0], use_case=use_case, since=since)
+
     def checked(self) -> StoredLedger:
         """Everything that decisions read: what stands in a database of one's own is read as it is.
 
@@ -309,7 +320,7 @@ class _SqlLedgerWriter:
     def append(self, entry: Entry, *, expected: int | None = None) -> int:
         data = entry_bytes(entry)
         head, stored_frontier = _locked_head(self.session)
-        if expected is not None and head.size != expected:
+        if expected is not None and _decided(self.session, head, use_case=entry.use_case, since=expected):
             raise ConflictError(
                 "another decision was recorded while this one was made; nothing was changed",
                 hint="run the same command again",
@@ -344,7 +355,7 @@ def _grown(session: Session, since: int) -> LogGrowth:
             "SELECT idx, entry FROM signoff_log WHERE idx >= ? AND idx < ? ORDER BY idx", (since, head.size)
         )
     )
-    entries = (parse_entry(entry) for _, entry in rows)
+    entries = (read_entry(entry) for _, entry in rows)
     named = list(dict.fromkeys(e.statement for e in entries if e.statement is not None))
     statements: dict[str, str] = {}
     for start in range(0, len(named), _CHUNK):
@@ -355,6 +366,14 @@ def _grown(session: Session, since: int) -> LogGrowth:
             chunk,
         )
     return LogGrowth(head=head, rows=rows, statements=statements)
+
+
+def _decided(session: Session, head: LogHead, *, use_case: str, since: int) -> bool:
+    """Whether what was decided on so many entries must be decided again: a log that lost some is another one."""
+    if head.size <= since:
+        return head.size < since
+    newer = session.rows("SELECT entry FROM signoff_log WHERE use_case = ? AND idx >= ?", (use_case, since))
+    return any(is_decision(read_entry(_bytes(entry))) for (entry,) in newer)
 
 
 def _lock_head(session: Session) -> None:

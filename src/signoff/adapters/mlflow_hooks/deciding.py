@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from signoff.adapters.mlflow_hooks.lookup import SessionLookup
-from signoff.adapters.mlflow_hooks.refusal import conflict, denied, refused
+from signoff.adapters.mlflow_hooks.refusal import conflict, denied, refused, unread
 from signoff.errors import ConflictError, SignoffError
+from signoff.release.guard.ahead import NotReadError
 from signoff.release.guard.model import Change, Record, Ruling
 from signoff.release.guard.ports import Guard
 
@@ -49,7 +50,7 @@ def decide(guard: Guard, changes: tuple[Change, ...], session: Any, *, at_once: 
         at_once: write the records now: no session tells when this transaction commits.
 
     Raises:
-        MlflowException: refused, or it could not be decided.
+        MlflowException: refused, or it could not be decided; or files must be read first (`refusal.unread_of`).
     """
     lookup = SessionLookup(session)
     models = _models(changes)
@@ -59,6 +60,8 @@ def decide(guard: Guard, changes: tuple[Change, ...], session: Any, *, at_once: 
     try:
         ruling = guard.decide(changes, lookup=lookup)
         link = guard.rules().link
+    except NotReadError as missing:
+        raise unread(missing) from missing
     except Exception as error:
         _log.exception("the guard could not decide")
         raise denied(f"{changes[0].operation} of {changes[0].table}: it could not be decided") from error

@@ -15,6 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
+from signoff.adapters.mlflow_hooks import patience
 from signoff.adapters.mlflow_hooks.deciding import decide, forget, write_records
 from signoff.adapters.mlflow_hooks.refusal import NO_ACTOR, OUTSIDE, denied
 from signoff.adapters.mlflow_hooks.rows import Row, only_stamps, pending
@@ -62,6 +63,7 @@ def install(guard: Guard) -> None:
     Call it before MLflow's stores are made; writes pass until ``guard.armed()``. A second call replaces the guard.
     """
     _process.guard = guard
+    patience.install()
     _listen()
 
 
@@ -76,6 +78,7 @@ def uninstall() -> None:
     for target, name, listener in _LISTENERS:
         if event.contains(target, name, listener):
             event.remove(target, name, listener)
+    patience.uninstall()
     _process.guard = None
     _process.outside.clear()
 

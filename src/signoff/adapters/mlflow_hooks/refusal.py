@@ -4,9 +4,11 @@ Only an MlflowException keeps its words on the way through MLflow's stores; any 
 internal error, which clients try again for minutes.
 """
 
+from signoff.release.guard.ahead import NotReadError
 from signoff.release.guard.explain import refusal_text
 from signoff.release.guard.model import Ruling
 
+_UNREAD = "signoff_unread"
 NO_ACTOR = "nobody is logged in here, and what nobody asks for is not written"
 OUTSIDE = (
     "this database belongs to a Signoff server, and this process is not that server.\n"
@@ -31,6 +33,19 @@ def conflict(message: str) -> Exception:
 
     error: Exception = MlflowException(f"signoff refused this: {message}", error_code=RESOURCE_CONFLICT)
     return error
+
+
+def unread(missing: NotReadError) -> Exception:
+    """RESOURCE_CONFLICT, for whoever cannot read what is missing and ask again; see `unread_of`."""
+    error = conflict(str(missing))
+    error.__dict__[_UNREAD] = missing
+    return error
+
+
+def unread_of(error: Exception) -> NotReadError | None:
+    """What has to be read before it is asked again; None for any other exception."""
+    missing = getattr(error, _UNREAD, None)
+    return missing if isinstance(missing, NotReadError) else None
 
 
 def unforeseen(table: str, operation: str, way: str) -> Exception:

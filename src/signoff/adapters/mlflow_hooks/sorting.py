@@ -269,5 +269,5 @@ def _says_where_registered(row: Row, lookup: SessionLookup) -> bool:
 def _versions(value: str | None) -> frozenset[tuple[str, int]] | None:
     try:
         return frozenset((str(item["name"]), int(item["version"])) for item in json.loads(value or ""))
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None

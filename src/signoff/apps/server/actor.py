@@ -82,8 +82,7 @@ class Askers:
         """Who a login is; a server's entry of the roster is no person."""
         known = self._known.get(login)
         if known is None:
-            # Two names in one, as git writes them, are no login of one person.
-            person = None if "<" in login else self.roster.by_identity(login)
+            person = self.roster.by_login(login)
             email = None if person is None or person.vouches else person.email
             known = Asker(login=login, person=email, single_user=self.single_user)
             if len(self._known) >= _KEPT:

@@ -23,7 +23,7 @@ from signoff.apps.server.submissions import accept, parse_submission
 from signoff.apps.workspace import Workspace
 from signoff.errors import ConflictError, EvidenceError, RefusedError, SignoffError, UsageError
 from signoff.evidence.audit import StoredLedger
-from signoff.evidence.log_entry import parse_entry
+from signoff.evidence.log_entry import read_entry
 from signoff.evidence.statement import KINDS, StatementKind
 from signoff.record.digest import Digest, Json
 from signoff.release.guard.model import Asker
@@ -214,7 +214,7 @@ def _page(stored: StoredLedger, start: int) -> Json:
     named: set[str | None] = set()
     for row in rows if start else ():
         try:
-            named.add(parse_entry(row.entry).statement)
+            named.add(read_entry(row.entry).statement)
         except EvidenceError:
             continue  # whoever reads it will see that for themselves
     return {

@@ -22,16 +22,18 @@ from signoff.apps.verbs.reference import VersionReference
 from signoff.apps.verbs.release import decide_release, statement_of_release
 from signoff.apps.verbs.rollback import aim_rollback
 from signoff.apps.verbs.subject import VersionSubject, version_subject
-from signoff.apps.workspace import Actor, Workspace, run_model
+from signoff.apps.workspace import Actor, Workspace
 from signoff.conformance.decide import check_run
 from signoff.errors import StoreError, UsageError
 from signoff.evidence.dsse import sign_statement
 from signoff.evidence.statement import Statement
 from signoff.evidence.verify import ON_BEHALF_OF
 from signoff.record.digest import Digest, Json
+from signoff.record.run import RunRecord
 from signoff.record.schema import SchemaRecord
 from signoff.release.chain import verify_release
 from signoff.release.components import components_named
+from signoff.release.guard.ahead import found_ahead
 from signoff.release.guard.model import AliasAnswer, Asker, Record, governed_entry
 from signoff.release.history import History
 from signoff.release.inherited import (
@@ -87,7 +89,7 @@ class Button:
         self,
         rules: UseCaseRules,
         run_id: str,
-        model_id: str | None,
+        model: str,
         *,
         history: History,
         frozen: bool,
@@ -95,25 +97,33 @@ class Button:
     ) -> tuple[Reason, ...]:
         """What a run lacks for a version of its model: what it logged, the gate on these very files, or waivers.
 
+        Args:
+            rules: the use case's.
+            run_id: the run.
+            model: id of the model that it logged, or where the files to be registered lie.
+            history: the use case's.
+            frozen: whether nothing of the run changes any more.
+            now: ISO 8601 UTC, to the second.
+
         Raises:
             SignoffError: it could not be decided.
         """
         table = self.workspace.path(rules.gate.recipe.data)
         work_out = partial(
-            self._lacking, rules, run_id, model_id, history=history, frozen=frozen, table=table, now=now
+            self._lacking, rules, run_id, model, history=history, frozen=frozen, table=table, now=now
         )
         if not frozen:
             return work_out()
         # Nothing of a frozen run changes but its descriptive tags, which may mend what it lacks; what it is held
         # against does change.
         rests_on = (history, self.workspace.standard, self.workspace.people(), now[:10], file_state(table))
-        return self.memory.registrations.get((rules.name, run_id, model_id), rests_on, work_out, only=())
+        return self.memory.registrations.get((rules.name, run_id, model), rests_on, work_out, only=())
 
     def _lacking(
         self,
         rules: UseCaseRules,
         run_id: str,
-        model_id: str | None,
+        model: str,
         *,
         history: History,
         frozen: bool,
@@ -121,12 +131,16 @@ class Button:
         now: str,
     ) -> tuple[Reason, ...]:
         workspace = self.workspace
-        run = workspace.reader().run(run_id)
-        model = run_model(run, model_id)
-        hashed = partial(model_digest, workspace, model.uri)
-        digest = self.memory.digests.get((run_id, model.uri), (), hashed) if frozen else hashed()
+        run = self._run(run_id)
+        uri = next((m.uri for m in run.models if model in (m.model_id, m.uri)), None)
+        if uri is None:
+            message = f"{model} is no model that run {run_id} logged"
+            return (Reason(code="source-elsewhere", message=message, fix=f"signoff propose {run_id}"),)
+        # Without a gate decision on the run nothing that its files hold could help.
+        judged = any(decision.text("run_id") == run_id for decision in history.of("gate-decision"))
+        digest = self._digest(run_id, uri, frozen=frozen) if judged else None
         waivers = NO_WAIVERS
-        if history.of("waiver"):
+        if digest is not None and history.of("waiver"):
             waivers = waivers_for(
                 history,
                 model=digest,
@@ -144,21 +158,30 @@ class Button:
         lacking += gate_refusals(
             rules,
             run_id=run_id,
-            judged=newest_judgement(history, digest, run_id),
+            judged=None if digest is None else newest_judgement(history, digest, run_id),
             # The table may live where only the team's machines reach it; `propose` compares it there.
-            data=self._table_digest(rules, table) if table.exists() else None,
+            data=self._table_digest(rules, table) if judged and table.exists() else None,
             baseline=None if released is None else released.model,
             waived=waivers.by_code,
         )
         return tuple(r if r.fix else replace(r, fix=f"signoff propose {run_id}") for r in lacking)
 
+    def _run(self, run_id: str) -> RunRecord:
+        """A run with its artifacts listed and its models' MLmodel files read."""
+        return found_ahead(("run", run_id), partial(self.workspace.reader().run, run_id))
+
+    def _digest(self, run_id: str, uri: str, *, frozen: bool) -> Digest:
+        def hashed() -> Digest:
+            return found_ahead(("model", uri), partial(model_digest, self.workspace, uri))
+
+        return self.memory.digests.get((run_id, uri), (), hashed) if frozen else hashed()
+
     def _table_digest(self, rules: UseCaseRules, table: Path) -> Digest:
+        def read() -> Digest:
+            return found_ahead(("table", str(table)), lambda: evaluation_data(self.workspace, rules).digest)
+
         state = file_state(table)
-        if state is None:
-            return evaluation_data(self.workspace, rules).digest
-        return self.memory.tables.get(
-            str(table), state, lambda: evaluation_data(self.workspace, rules).digest
-        )
+        return read() if state is None else self.memory.tables.get(str(table), state, read)
 
     def answer(
         self,
@@ -301,8 +324,7 @@ class Button:
         reasons = (*unsigned, *(r for r in stated.reasons if not (unsigned and r.code == "not-on-roster")))
         if reasons or person is None:
             return _refused(*reasons)
-        reference = VersionReference(name=asked.rules.registered_model, version=asked.number)
-        subject = version_subject(self.workspace, reference, tried=True)
+        subject = self._as_it_is(asked)
         promotion = decide_release(self.workspace, subject, asked.environment, actor)
         if not promotion.decision.allowed:
             return _refused(*promotion.decision.reasons)
@@ -317,8 +339,19 @@ class Button:
             at=asked.now,
         )
         about = f"{asked.ref} to {asked.environment.name}"
-        asked = replace(asked, seen=Seen(head=subject.head, history=subject.history))
         return self._signed(asked, statement, person, action="promote", subject=about, before=current)
+
+    def _as_it_is(self, asked: "_Asked") -> VersionSubject:
+        """The version with its files, which may have been read before the ledger was: what that says is said by now."""
+        stated = self._as_stated(asked)
+        reference = VersionReference(name=asked.rules.registered_model, version=asked.number)
+        read = found_ahead(
+            ("version", stated.record.uri, asked.ref),
+            partial(version_subject, self.workspace, reference, tried=True),
+        )
+        authors = stated.candidate.authors | read.candidate.authors
+        candidate = replace(read.candidate, version=stated.record, authors=authors)
+        return replace(stated, inputs=read.inputs, candidate=candidate)
 
     def _as_stated(self, asked: "_Asked") -> VersionSubject:
         """The version as registry and proposal describe it; its files are not read."""
@@ -329,7 +362,7 @@ class Button:
         proposal = history.proposal(asked.number)
         authors: frozenset[str] = frozenset()
         if record.run_id is not None:
-            authors = authors_of(workspace, workspace.reader().run(record.run_id), proposal=proposal)
+            authors = authors_of(workspace, self._run(record.run_id), proposal=proposal)
         model = None if proposal is None else proposal.statement.subject("model")
         return VersionSubject(
             rules=rules,

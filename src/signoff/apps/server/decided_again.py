@@ -7,6 +7,7 @@ from signoff.apps.verbs import break_glass, canary, inherit, judge, propose, rel
 from signoff.apps.verbs.reference import VersionReference
 from signoff.apps.workspace import Actor, Workspace
 from signoff.errors import ConflictError, RefusedError, UsageError
+from signoff.evidence.audit import read_head
 from signoff.evidence.dsse import Envelope, Signature
 from signoff.evidence.ledger import LogHead
 from signoff.evidence.statement import Statement, StatementKind, parse_statement
@@ -57,10 +58,10 @@ class Words:
         if "log" not in self.said:
             return None
         value = self.said["log"]
-        if not isinstance(value, Mapping) or value.keys() != {"size", "root"}:
+        head = read_head(value)
+        if head is None:
             raise UsageError("the statement's log is no head of a log")
-        head = Words(value)
-        return LogHead(size=head.number("size"), root=Digest.parse(head.text("root")))
+        return head
 
 
 class Presented:

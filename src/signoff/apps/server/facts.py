@@ -10,8 +10,10 @@ from signoff.apps.server.ledger_view import Seen
 from signoff.errors import SignoffError
 from signoff.record.bundle import prompt_digest
 from signoff.release.components import components_named
+from signoff.release.guard.ahead import NotReadError
 from signoff.release.guard.model import AliasAnswer, Asker, Override, RunFacts, VersionFacts
 from signoff.release.guard.ports import StoreLookup
+from signoff.release.guard.stated import stated_runs
 from signoff.release.history import History
 from signoff.release.inherited import standing_version, taken_over
 from signoff.release.model import Reason
@@ -138,14 +140,12 @@ class Facts:
         return tuple(dict.fromkeys(run.frozen_by for run in facts if run is not None and run.frozen_by))
 
     def _stated_runs(self, experiment_id: str) -> Iterator[str]:
-        """Runs of the experiment that signed proposals or inheritances name."""
+        """Runs of the experiment that signed statements rest on."""
         for rules in self.standard.use_cases.values():
-            for signed in self._history(rules).statements:
-                run_id = signed.text("run_id")
-                if signed.statement.kind in ("proposal", "inherited") and signed.signers and run_id:
-                    found = self.lookup.run(run_id)
-                    if found is not None and found[0] == experiment_id:
-                        yield run_id
+            for stated in stated_runs(rules, self._history(rules)):
+                found = self.lookup.run(stated.run_id)
+                if found is not None and found[0] == experiment_id:
+                    yield stated.run_id
 
     def version(self, name: str, number: int) -> VersionFacts | None:
         """See `GuardFacts`."""
@@ -218,7 +218,7 @@ class Facts:
         """See `GuardFacts`."""
         return self.lookup.is_prompt(name)
 
-    def registration(self, name: str, run_id: str, model_id: str | None) -> tuple[Reason, ...]:
+    def registration(self, name: str, run_id: str, model: str) -> tuple[Reason, ...]:
         """See `GuardFacts`."""
         rules = self._rules_of(name)
         if rules is None:
@@ -228,8 +228,10 @@ class Facts:
         history = self._history(rules)
         try:
             return self.button.registration(
-                rules, run_id, model_id, history=history, frozen=frozen, now=self.now
+                rules, run_id, model, history=history, frozen=frozen, now=self.now
             )
+        except NotReadError:
+            raise
         except Exception as error:  # noqa: BLE001 - the rule's level decides what comes of it
             return (undecided(error),)
 
@@ -258,6 +260,8 @@ class Facts:
                 seen=seen,
                 now=self.now,
             )
+        except NotReadError:
+            raise
         except Exception as error:  # noqa: BLE001 - the rule's level decides what comes of it
             return AliasAnswer(reasons=(undecided(error),))
 

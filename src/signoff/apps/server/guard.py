@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 from signoff.adapters.key_files import SigningKey, load_key
 from signoff.adapters.ledger_sql import SqlLedger
 from signoff.adapters.mlflow_store import MlflowStore
+from signoff.apps.repeated import RepeatedRefusals
 from signoff.apps.server.actor import REQUEST
 from signoff.apps.server.asgi import TOLD
 from signoff.apps.server.button import Button, Memory
@@ -22,10 +23,12 @@ from signoff.apps.server.facts import Facts, undecided
 from signoff.apps.server.in_force import InForce, RulesInForce
 from signoff.apps.server.ledger_view import LedgerView
 from signoff.apps.server.settings import Settings
-from signoff.apps.verbs.recording import mirror_status
+from signoff.apps.verbs.recording import append_refusals, mirror_status
 from signoff.apps.workspace import Workspace, now
 from signoff.errors import ConflictError, StoreError
 from signoff.evidence.ledger import Entry
+from signoff.evidence.log_entry import read_entry
+from signoff.release.guard.ahead import NotReadError
 from signoff.release.guard.decide import decide
 from signoff.release.guard.explain import warning_line
 from signoff.release.guard.model import Asker, Change, Objection, Record, Ruling, governed_entry
@@ -48,7 +51,7 @@ _WARNING_TAG = "signoff.warning"
 _LONGEST_TAG = 4000
 """Characters; MLflow takes a few more."""
 _TRIES = 5
-"""How often an entry that depends on the log's size is tried while others write."""
+"""How often the standard in force is named while others do so."""
 _RULE_OF: dict[str, GuardRule] = {
     "registered_model_aliases": "alias",
     "model_versions": "registration",
@@ -109,6 +112,7 @@ class ServerGuard:
         self._store = MlflowStore(database, served=artifacts)
         self._view = LedgerView()
         self._memory = Memory()
+        self._refusals = RepeatedRefusals()
         self._armed = False
         self._has_ledger = False
         self._in_force = InForce(standard, single_user=single_user, announce=self._announce)
@@ -119,8 +123,8 @@ class ServerGuard:
         self._in_force.refresh()
 
     def watch(self) -> None:
-        """Take up changes of standard and roster from now on, within a second or two."""
-        self._in_force.watch()
+        """Take up changes of standard and roster from now on, within a second or two; log refusals that were counted."""
+        self._in_force.watch(self._write_counted)
 
     def refresh(self) -> None:
         """Take up changes of standard and roster now."""
@@ -159,6 +163,8 @@ class ServerGuard:
             return _refusing(changes, nobody)
         try:
             return decide(changes, asker=asker, facts=self._facts(in_force, lookup))
+        except NotReadError:
+            raise
         except Exception as error:  # noqa: BLE001 - MLflow would answer 500, and clients repeat that for minutes
             return _refusing(changes, undecided(error))
 
@@ -182,10 +188,7 @@ class ServerGuard:
         asker = None if scope is None else scope.get(_ASKER)
         refused = dict.fromkeys(objection for ruling in told for objection in ruling.refused)
         entries = [_refusal(subject, asker, self._in_force.rules) for subject in _by_subject(refused)]
-        if entries:
-            with self._ledger.transaction() as writer:
-                for entry in entries:
-                    writer.append(entry)
+        append_refusals(self.workspace(), *entries)
         self._mark_versions([] if scope is None else scope.get(_SIGNED, []))
         self._mark_runs(dict.fromkeys(objection for ruling in told for objection in ruling.warned))
 
@@ -195,7 +198,7 @@ class ServerGuard:
         writer = self._ledger.writer_on(raw, known=self._has_ledger)
         self._has_ledger = True
         for use_case, size in _sizes(records).items():
-            if self._ledger.grew_on(raw, use_case=use_case, since=size):
+            if self._ledger.decided_on(raw, use_case=use_case, since=size):
                 raise ConflictError(
                     f"another decision on {use_case} was recorded while this one was made; nothing was changed",
                     hint="ask again",
@@ -235,9 +238,13 @@ class ServerGuard:
             ledger_uri=self._database,
             on_server=True,
             served=self._artifacts,
+            refusals=self._refusals,
             _stores={"": self._store},
             _people=in_force.people,
         )
+
+    def _write_counted(self) -> None:
+        append_refusals(self.workspace())
 
     def _mark_runs(self, warned: dict[Objection, None]) -> None:
         """Show warnings on the runs concerned, where MLflow's own clients see them; nothing rests on these tags."""
@@ -281,7 +288,7 @@ class ServerGuard:
             reasons=(),
             detail={"standard": str(standard), "roster": str(roster), "version": rules.standard.version},
         )
-        for attempt in range(_TRIES):
+        for _ in range(_TRIES):
             size = self._ledger.head().size
             logged = (
                 e.entry.detail for e in self._ledger.entries(use_case="") if e.entry.action == "standard"
@@ -289,14 +296,18 @@ class ServerGuard:
             newest = list(logged)[-1:]
             if newest and all(newest[0].get(name) == entry.detail[name] for name in ("standard", "roster")):
                 return
-            try:
-                with self._ledger.transaction() as writer:
-                    writer.append(entry, expected=size)
-            except ConflictError:
-                if attempt == _TRIES - 1:
-                    raise
-            else:
-                return
+            with self._ledger.connection() as raw:
+                if not self._named_since(raw, size):
+                    self._ledger.writer_on(raw).append(entry)
+                    return
+        raise ConflictError("other servers named another standard all the while")
+
+    def _named_since(self, connection: "DbapiConnection", size: int) -> bool:
+        """Whether another worker or server named a standard beyond so many entries; the log is locked."""
+        if not self._ledger.grew_on(connection, use_case="", since=size):
+            return False
+        rows = self._ledger.grown_on(connection, since=size).rows
+        return any(read_entry(data).action == "standard" for _, data in rows)
 
 
 def _grown_on(ledger: SqlLedger, connection: "DbapiConnection", since: int) -> "LogGrowth":

@@ -85,9 +85,11 @@ class InForce:
         """What is wrong with the files as they are now; empty when they are in force."""
         return tuple(self._problems.values())
 
-    def watch(self) -> None:
-        """Look at the files each second from now on, until the process ends."""
-        threading.Thread(target=self._look_for_ever, name="signoff-standard", daemon=True).start()
+    def watch(self, also: Callable[[], None]) -> None:
+        """Look at the files each second from now on, until the process ends; and do that other thing as often."""
+        threading.Thread(
+            target=self._look_for_ever, args=(also,), name="signoff-standard", daemon=True
+        ).start()
 
     def refresh(self) -> None:
         """Take what the files say now, when they changed."""
@@ -137,11 +139,12 @@ class InForce:
             _log.error("signoff: %s", message)
         self._problems[about] = message
 
-    def _look_for_ever(self) -> None:
+    def _look_for_ever(self, also: Callable[[], None]) -> None:
         pause = threading.Event()
         while not pause.wait(_EVERY_SECONDS):
             try:
                 self.refresh()
+                also()
             except Exception as error:  # noqa: BLE001 - the thread must live: without it no change comes into force
                 self._alarm("watch", f"the standard could not be looked at: {type(error).__name__}: {error}")
             else:

@@ -66,7 +66,7 @@ def _page(text: str) -> HTMLResponse:
 
 def _view(workspace: Workspace, login: str, problems: tuple[str, ...]) -> ServerView:
     standard, people = workspace.standard, workspace.people()
-    person = people.roster.by_identity(login) if login else None
+    person = people.roster.by_login(login) if login else None
     return ServerView(
         login=login or "the one user of a server without login",
         person="" if person is None else f"{person.email} ({', '.join(person.roles)})",

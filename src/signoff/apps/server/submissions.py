@@ -5,8 +5,9 @@ that the person ran, on its own reading of standard, roster, run, files and ledg
 verb would sign, the signature that was sent is handed out, and only for the very bytes that it was made over. So
 nothing is written that the server would not have written itself.
 
-(1) Whoever signed is whoever logged in; the entry names them, and the server adds the login.
-(2) A log head that the statement names is one that this log had.
+(1) Whoever signed is whoever logged in; the entry names them, and the server adds the login. Where there is a login,
+    only people on the roster have anything written but their refusals.
+(2) A log head that the statement names is one that this log had, and nothing was decided on the use case since.
 (3) A statement is taken once.
 (4) The time that it names is now, give or take `MOST_MINUTES`.
 (5) The verb is run again: it refuses, or would sign the same bytes. What measured or observed something (the gate, a
@@ -22,14 +23,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from signoff.apps.server.decided_again import Presented, Words, decide_again
-from signoff.apps.verbs.recording import LOGIN, write
+from signoff.apps.verbs.recording import LOGIN, append_refusals, write
 from signoff.apps.workspace import Actor, Workspace, said_at
 from signoff.errors import ConflictError, RefusedError, UsageError
 from signoff.evidence.audit import StoredLedger
 from signoff.evidence.dsse import Envelope
 from signoff.evidence.ledger import Entry, LogHead
-from signoff.evidence.log_entry import parse_entry
+from signoff.evidence.log_entry import is_decision, parse_entry, read_entry
 from signoff.evidence.merkle import Frontier, leaf_hash
+from signoff.evidence.nesting import refuse_deep
 from signoff.evidence.roster import Roster
 from signoff.evidence.statement import StatementKind
 from signoff.evidence.verify import SIGNED_WITH, verified_signers
@@ -70,12 +72,10 @@ _ACTIONS: Mapping[StatementKind, tuple[str, ...]] = {
 """Actions of the entry that brings a statement of a kind; a kind that is not here is not taken."""
 _SAID: frozenset[StatementKind] = frozenset({"gate-decision", "arrival", "load-test", "trigger", "rollout"})
 """What measured or observed something."""
-_UNSIGNED: frozenset[StatementKind] = frozenset({"gate-decision", "load-test", "trigger", "rollout"})
+_UNSIGNED: frozenset[StatementKind] = frozenset({"gate-decision", "load-test", "trigger"})
 _MOVES: frozenset[StatementKind] = frozenset({"release", "rollback"})
 _OF_THEIR_OWN = frozenset({"predict", "serve", MEASURED, ACTED})
 """Actions that happen without a statement of their own."""
-_BELIEVED = frozenset({MEASURED, ACTED})
-"""Of these, what monitors go by."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +85,7 @@ class Submission:
     Attributes:
         envelope: the statement; None for an entry alone.
         entry: the entry.
-        size: size that the log must have; None when nothing depends on it.
+        size: size of the log when it was decided; None when nothing depends on it.
         alias: registered model, alias and version that move with the statement; None for no move.
     """
 
@@ -102,9 +102,10 @@ def parse_submission(body: bytes) -> Submission:
         UsageError: it is no submission.
         EvidenceError: its statement or entry is malformed.
     """
+    refuse_deep(body, "a submission")
     try:
         document: object = json.loads(body)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UsageError("the body is not JSON") from error
     if not isinstance(document, dict) or document.keys() != _FIELDS:
         raise UsageError(f"a submission has exactly the fields {', '.join(sorted(_FIELDS))}")
@@ -122,7 +123,12 @@ def parse_submission(body: bytes) -> Submission:
 
 
 def _is_texts(value: object, *, most: int) -> bool:
-    return isinstance(value, list) and len(value) <= most and all(isinstance(text, str) for text in value)
+    return isinstance(value, list) and len(value) <= most and all(_is_text(text) for text in value)
+
+
+def _is_text(value: object) -> bool:
+    """Whether it is text that has bytes: JSON can name halves of characters."""
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _alias(value: object) -> tuple[str, str, int] | None:
@@ -159,11 +165,18 @@ def accept(workspace: Workspace, submission: Submission, *, asker: Asker) -> Non
     if reason is not None:
         _refuse(workspace, asker, entry, reason)
     if submission.envelope is None:
-        login = {**entry.detail, LOGIN: asker.login}
-        with workspace.ledger().transaction() as writer:
-            writer.append(replace(entry, detail=login), expected=submission.size)
+        _keep_alone(workspace, replace(entry, detail={**entry.detail, LOGIN: asker.login}), submission.size)
         return
     _accept_statement(workspace, submission, submission.envelope, stored, asker=asker)
+
+
+def _keep_alone(workspace: Workspace, entry: Entry, size: int | None) -> None:
+    """Write what happened without a statement of its own."""
+    if entry.outcome == "refused" and size is None:
+        append_refusals(workspace, entry)
+        return
+    with workspace.ledger().transaction() as writer:
+        writer.append(entry, expected=size)
 
 
 def _accept_statement(
@@ -180,11 +193,11 @@ def _accept_statement(
         return
     time = entry.at if again else words.text("at")
     _refuse_other_times(time, minutes=MOST_MINUTES)
-    if not again and head is not None and statement.kind != "approval" and head != stored.head:
+    if not again and head is not None and statement.kind != "approval" and _decided(stored, entry, head):
         raise ConflictError("another decision was recorded while this one was made; nothing was changed")
     presented = Presented(None if again else envelope)
     actor = Actor(name=entry.actor, key=presented, login=asker.login)
-    with said_at(time), _other_words(workspace, asker, entry, presented):
+    with said_at(time, log=None if again else head), _other_words(workspace, asker, entry, presented):
         decision = decide_again(workspace, statement, actor=actor, alias=submission.alias, log=head)
     if not decision.allowed:
         raise RefusedError(refusal(decision))
@@ -239,8 +252,6 @@ def _not_the_actor(submission: Submission, asker: Asker, workspace: Workspace) -
     if not own and not _NAMELESS.match(named):
         message = f"the entry speaks for {named}, logged in is {asker.name}"
         return Reason(code="entry-actor", message=message, fix="log in as the person who signs")
-    if envelope is None and entry.action not in _BELIEVED:
-        return None
     if asker.person is None and not asker.single_user:
         message = f"the login {asker.login} is nobody on the roster"
         fix = "have the owner of the roster add the person, with the login under `also`"
@@ -299,6 +310,8 @@ def _not_alone(submission: Submission, stored: StoredLedger) -> Reason | None:
         said = f"action {entry.action!r} brings a statement"
     elif SIGNED_WITH in entry.detail:
         said = "the entry names a key, and brings no statement"
+    elif entry.statement is not None and entry.action not in _OF_THEIR_OWN:
+        said = f"a refused {entry.action} brings its statement, or names none"
     elif entry.statement is not None and entry.statement not in known:
         said = "the entry names a statement that is not in the ledger"
     elif entry.statement is not None and _use_case(known[entry.statement]) != entry.use_case:
@@ -326,6 +339,12 @@ def _log_head(words: Words, stored: StoredLedger) -> LogHead | None:
         if Digest(frontier.root().hex()) == named.root:
             return named
     raise UsageError(f"the statement names a head of the log (size {named.size}) that this log never had")
+
+
+def _decided(stored: StoredLedger, entry: Entry, head: LogHead) -> bool:
+    """Whether something was decided on the entry's use case since the log had that head."""
+    newer = (read_entry(row.entry) for row in stored.rows[head.size :])
+    return any(one.use_case == entry.use_case and is_decision(one) for one in newer)
 
 
 def _refuse_other_times(at: str, *, hours: int = 0, minutes: int = 0) -> None:
@@ -358,8 +377,7 @@ def _refuse(workspace: Workspace, asker: Asker, entry: Entry, reason: Reason) ->
         outcome="refused",
         reasons=(f"{reason.code}: {printable(reason.message)}",),
     )
-    with workspace.ledger().transaction() as writer:
-        writer.append(refused)
+    append_refusals(workspace, refused)
     raise RefusedError(_text(f"signoff refused {entry.action}: {entry.subject}", (reason,)))
 
 

@@ -65,7 +65,7 @@ def break_glass(
         actor=actor.name,
         minutes=minutes,
         reason=reason,
-        log=ledger.head(),
+        log=workspace.log_head(),
         at=at,
     )
     entry = allowed_entry(
@@ -126,7 +126,7 @@ def _end(
     workspace: Workspace, rules: UseCaseRules, ended: Signed, *, actor: Actor, reason: str, at: str
 ) -> Digest:
     ledger = workspace.ledger()
-    statement = end_statement(rules, ended, actor=actor.name, reason=reason, log=ledger.head(), at=at)
+    statement = end_statement(rules, ended, actor=actor.name, reason=reason, log=workspace.log_head(), at=at)
     entry = allowed_entry(
         action="override",
         actor=actor,

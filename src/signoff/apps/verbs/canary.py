@@ -135,7 +135,7 @@ def stop_canary(
     require_key(actor)
     rules = workspace.use_case(use_case)
     workspace.environment(rules, environment)
-    head = workspace.ledger().head()
+    head = workspace.log_head()
     people = workspace.people()
     canary = canary_of(
         history_of(workspace, rules.name), environment, people=people, decide_again=decide_recorded

@@ -15,7 +15,7 @@ from signoff.apps.workspace import Workspace, now
 from signoff.errors import EvidenceError, SignoffError
 from signoff.evidence.audit import StoredLedger
 from signoff.evidence.ledger import Entry
-from signoff.evidence.log_entry import parse_entry
+from signoff.evidence.log_entry import read_entry
 from signoff.release.guard.evidence import EVIDENCE_DETAIL, FREEZE_ACTION, FROZEN_MARK
 from signoff.release.guard.stated import Stated, frozen_by_entries, left_frozen, stated_runs
 from signoff.release.logged import logged_history
@@ -92,7 +92,7 @@ def freeze_stated(workspace: Workspace, ledger: SqlLedger) -> FrozenAtStart:
     marked = database.frozen()
     stored = ledger.stored()
     try:
-        known = frozen_by_entries(parse_entry(row.entry) for row in stored.rows)
+        known = frozen_by_entries(read_entry(row.entry) for row in stored.rows)
         found.left += left_frozen(marked, stored)
     except EvidenceError as error:
         found.unread.append(f"the ledger cannot be read: {error}")
@@ -153,7 +153,7 @@ def _log(
             size = stored.head.size
             grew = ledger.grew_on(connection, use_case=each.use_case, since=size)
             since = ledger.grown_on(connection, since=size).rows if grew else ()
-            if (each.ref, each.run_id) in frozen_by_entries(parse_entry(data) for _, data in since):
+            if (each.ref, each.run_id) in frozen_by_entries(read_entry(data) for _, data in since):
                 return
             ledger.writer_on(connection).append(entry)
     except SignoffError as error:

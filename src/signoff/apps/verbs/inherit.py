@@ -68,7 +68,8 @@ def inherit(workspace: Workspace, use_case: str, *, environment: str, actor: Act
     require_key(actor)
     rules = workspace.use_case(use_case)
     into = workspace.environment(rules, environment)
-    head = workspace.ledger(create=True).head()
+    workspace.ledger(create=True)
+    head = workspace.log_head()
     reader = workspace.reader_of(into)
     pointed = reader.alias(rules.registered_model, into.alias)
     record = None if pointed is None else reader.version(rules.registered_model, pointed)
@@ -188,7 +189,7 @@ def return_to_inherited(
         number=next_number(history, environment.name, current),
         actor=actor.name,
         reason=reason,
-        log=workspace.ledger().head(),
+        log=workspace.log_head(),
         at=at,
     )
     entry = allowed_entry(

@@ -18,7 +18,7 @@ from signoff.conformance.boundary import use_case_of
 from signoff.errors import EvidenceError, ModelError, SignoffError, StoreError
 from signoff.evidence.audit import StoredLedger, audit_ledger
 from signoff.evidence.ledger import Entry, LogHead
-from signoff.evidence.log_entry import parse_entry
+from signoff.evidence.log_entry import read_entry
 from signoff.evidence.merkle import Frontier, leaf_hash
 from signoff.record.digest import Digest, Json
 from signoff.record.model_version import ModelVersionRecord
@@ -104,7 +104,7 @@ def reconcile(
     database = database_of(workspace)
     frozen = None if database is None or guarded_ledger(workspace) is None else database.frozen()
     stored = workspace.ledger().stored()  # after the marks: a proposal that was written in between is in it
-    entries = tuple(parse_entry(row.entry) for row in _readable(stored))
+    entries = tuple(read_entry(row.entry) for row in _readable(stored))
     log = (*_log(workspace, stored), *_shrunk(stored, before))
     looks: list[_Look] = []
     blind: list[str] = []
@@ -146,7 +146,7 @@ def _refusals(workspace: Workspace, actor: Actor) -> tuple[Reason, ...]:
 def _readable(stored: StoredLedger) -> tuple[Any, ...]:
     def sound(data: bytes) -> bool:
         try:
-            parse_entry(data)
+            read_entry(data)
         except EvidenceError:
             return False
         return True

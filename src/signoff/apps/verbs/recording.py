@@ -74,8 +74,16 @@ def record_refusal(
         reasons=tuple(f"{reason.code}: {reason.message}" for reason in decision.reasons),
         detail=detail,
     )
-    with workspace.ledger(create=True).transaction() as writer:
-        writer.append(entry)
+    append_refusals(workspace, entry)
+
+
+def append_refusals(workspace: Workspace, *refused: Entry) -> None:
+    """Append refusals to the audit log; on a server the same one not again and again."""
+    due = refused if workspace.refusals is None else workspace.refusals.due(*refused)
+    if due:
+        with workspace.ledger(create=True).transaction() as writer:
+            for entry in due:
+                writer.append(entry)
 
 
 def allowed_entry(
@@ -149,7 +157,7 @@ def write(
         expected: size of the log when the decision was made; None when nothing depends on it.
 
     Raises:
-        ConflictError: somebody else decided something in the meantime; nothing is kept.
+        ConflictError: something else was decided on the use case in the meantime; nothing is kept.
     """
     writer.put(envelope, use_case=entry.use_case, version=version, run_id=run_id)
     writer.append(entry, expected=expected)

@@ -6,6 +6,7 @@ cannot be reached stop no rollback.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeAlias
 
 from signoff.apps.scoring.released import stated_model
@@ -22,6 +23,7 @@ from signoff.apps.workspace import Actor, Workspace, now, require_key
 from signoff.errors import ModelError, StoreError
 from signoff.record.digest import Digest
 from signoff.release.arrival import Held, held_release
+from signoff.release.guard.ahead import found_ahead
 from signoff.release.history import History
 from signoff.release.inherited import inherited, taken_over
 from signoff.release.model import Reason, Release, ReleaseDecision, Signed
@@ -87,7 +89,7 @@ def _attempt(
     A log that others write to would otherwise refuse every rollback to a large model.
     """
     environment, known = into.name, len(looked)
-    head = workspace.ledger().head()
+    head = workspace.log_head()
     history = history_of(workspace, rules.name)
     current = history.release(environment)
     if current is not None and current.rollback is not None:
@@ -207,7 +209,8 @@ def aim_rollback(
             return Aim(decided=decided, place=None)
         place = held_release(environment, decided.target, history=history, people=people)
         if decided.target.id not in looked:
-            looked[decided.target.id] = _looked_at(workspace, rules, environment, decided.target, history)
+            look = partial(_looked_at, workspace, rules, environment, decided.target, history)
+            looked[decided.target.id] = found_ahead(("release", decided.target.id), look)
         wrong, unseen = looked[decided.target.id]
         if isinstance(place, tuple):
             wrong = place
@@ -308,7 +311,7 @@ def _put_back(
         rollback=decided,
         actor=actor.name,
         reason=reason,
-        log=workspace.ledger().head(),
+        log=workspace.log_head(),
         at=at,
     )
     entry = allowed_entry(

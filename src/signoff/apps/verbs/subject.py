@@ -65,7 +65,7 @@ def version_subject(
         ModelError: its files cannot be used.
     """
     rules = workspace.use_case(reference.name)
-    head = workspace.ledger().head()
+    head = workspace.log_head()
     history = history_of(workspace, rules.name, audited=tried)
     record = workspace.reader().version(rules.registered_model, reference.version)
     if record is None:

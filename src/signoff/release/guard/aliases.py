@@ -1,5 +1,6 @@
 """Rule `alias`: an environment's alias is its release, so it moves only by the release decision."""
 
+import unicodedata
 from collections.abc import Iterator
 
 from signoff.release.guard.flush import (
@@ -94,13 +95,20 @@ def _prompt(change: Change, name: str, alias: str, facts: GuardFacts) -> Iterato
 
 def _not_for_others(rules: UseCaseRules, alias: str, number: int, facts: GuardFacts) -> Reason | None:
     """Why an alias that is no environment's may not point at a version; None when it may."""
+    read = unicodedata.normalize("NFKC", alias).casefold()
     for environment in rules.environments.values():
-        if environment.alias.casefold() == alias.casefold():
+        if environment.alias.casefold() == read:
             return Reason(
                 code="alias-lookalike",
                 message=f"@{alias} could be taken for @{environment.alias}, the alias of {environment.name}",
                 fix="choose another name",
             )
+    if not alias.isascii():
+        return Reason(
+            code="alias-lookalike",
+            message=f"@{alias} has letters beyond ASCII, some of which look like those of an environment's alias",
+            fix="choose a name of the letters a-z, digits, - and _",
+        )
     version = facts.version(rules.registered_model, number)
     if version is not None and (version.proposed or version.released_in):
         return None

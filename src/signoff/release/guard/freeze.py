@@ -92,7 +92,8 @@ def _touches(flush: Flush, change: Change, facts: GuardFacts) -> Iterator[Touch]
         return
     if "run_uuid" in change.key and change.table not in _OWN_ROWS:
         # The hooks say which run some rows of a table belong to, and not what is in them.
-        yield change.key["run_uuid"], change.table.replace("_", " ")
+        report = change.key.get("kind") == "report"
+        yield change.key["run_uuid"], "Signoff's reports" if report else change.table.replace("_", " ")
     else:
         yield from parts(flush, change, facts)
 

@@ -117,8 +117,14 @@ class GuardFacts(Protocol):
     def is_prompt(self, name: str) -> bool:
         """Whether a registered model is a prompt."""
 
-    def registration(self, name: str, run_id: str, model_id: str | None) -> tuple[Reason, ...]:
-        """What a registration of a run's model in its use case lacks: conformance, gate or waiver, other bytes."""
+    def registration(self, name: str, run_id: str, model: str) -> tuple[Reason, ...]:
+        """What a registration of a run's model in its use case lacks: conformance, gate or waiver, other bytes.
+
+        Args:
+            name: registered model.
+            run_id: the run.
+            model: the logged model's id, or where the files to be registered lie.
+        """
 
     def released(self, name: str, environment: str) -> int | None:
         """The version that signed statements say is released (or inherited) in an environment; None for none."""
@@ -150,6 +156,9 @@ class Guard(Protocol):
         """The answer to the governed changes of one flush or bulk statement.
 
         Never raises for a decision; what cannot be decided (ledger unreachable, standard broken) is a refusal.
+
+        Raises:
+            NotReadError: inside of `signoff.release.guard.ahead.reading_ahead`, when it needs more than was read.
         """
 
     def told(self, ruling: Ruling) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from signoff.conformance.boundary import use_case_of
 from signoff.record.from_mlflow import model_id_of
+from signoff.release.guard.evidence import OPEN_FOLDER
 from signoff.release.guard.flush import (
     Caution,
     Deed,
@@ -25,6 +26,8 @@ from signoff.release.guard.ports import GuardFacts
 from signoff.release.model import Reason
 from signoff.standard.model import UseCaseRules
 
+QUARANTINE = "quarantine"
+"""Mode of an entry about what is kept though no use case has judged it."""
 _NOT_ENDED = frozenset({"RUNNING", "SCHEDULED"})
 _VERSION_URI = re.compile(r"models:/+([^/@]+)/(\d+)\Z")
 _DOTS = re.compile(r"(^|[/\\])\.\.?([/\\]|$)|%(2e|2f|5c|25)", re.IGNORECASE)
@@ -60,16 +63,23 @@ def _new_model(flush: Flush, name: str, asker: Asker, facts: GuardFacts) -> Iter
                 fix="give the prompt another name",
             ),
         )
-    elif rules is None and not is_prompt(flush, facts, name):
-        yield _objection("", subject, unknown_model(facts, name))
-    else:
-        yield Deed(
-            rule="registration",
-            use_case="" if rules is None else rules.name,
-            operation="create registered model" if rules is not None else "create prompt",
-            subject=subject,
-            detail=owner_detail(asker),
-        )
+        return
+    prompt = is_prompt(flush, facts, name)
+    if rules is None and not prompt:
+        yield _unknown(subject, unknown_model(facts, name), facts)
+    yield Deed(
+        rule="registration",
+        use_case="" if rules is None else rules.name,
+        operation="create prompt" if prompt else "create registered model",
+        subject=subject,
+        detail=owner_detail(asker),
+    )
+
+
+def _unknown(subject: str, reason: Reason, facts: GuardFacts) -> Said:
+    """A registered model of no use case. It is empty, and a job that makes it with its first version may still run."""
+    said = _objection("", subject, reason)
+    return said if facts.rules.from_running == "refuse" else Caution(objection=said, mode=QUARANTINE)
 
 
 def _new_name(flush: Flush, old: str, new: str, facts: GuardFacts) -> Iterator[Said]:
@@ -105,24 +115,20 @@ def _new_version(flush: Flush, change: Change, asker: Asker, facts: GuardFacts) 
     if run is None:
         yield _objection(rules.name, subject, _no_run(run_id))
         return
-    if (foreign := _foreign_source(source, run, facts)) is not None:
-        yield _objection(rules.name, subject, foreign)
+    model = _model_of(source, change.after.get("storage_location") or "", run, facts)
+    if model is None:
+        yield _objection(rules.name, subject, _foreign_source(source, run))
         return
     if run.status in _NOT_ENDED:
         yield _from_running(rules, subject, run, facts)
         if facts.rules.from_running == "refuse":
             return
-    else:
-        reasons = (
-            *_outside(rules, run, facts),
-            *facts.registration(name, run.run_id, model_id_of(source)),
-        )
-        if reasons:
-            yield from (_objection(rules.name, subject, reason) for reason in reasons)
-            yield _objection(rules.name, subject, _proposal(run))
+    elif reasons := _outside(rules, run, facts) or facts.registration(name, run.run_id, model):
+        yield from (_objection(rules.name, subject, reason) for reason in reasons)
+        yield _objection(rules.name, subject, _proposal(run))
     yield Deed(
         rule="registration",
-        use_case=rules.name,
+        use_case=use_case,
         operation="create version",
         subject=subject,
         detail={**owner_detail(asker), "run_id": run.run_id, "source": source[:1000]},
@@ -152,30 +158,21 @@ def _new_prompt_version(change: Change, name: str, number: int | None, asker: As
     )
 
 
-def _from_running(rules: UseCaseRules, subject: str, run: RunFacts, facts: GuardFacts) -> Said:
+def _quarantined(run: RunFacts) -> Reason:
     """Refusing here would end a training of hours: MLflow does not catch it in `log_model`."""
-    if facts.rules.from_running == "refuse":
-        return _objection(
-            rules.name,
-            subject,
-            Reason(
-                code="run-running",
-                message=f"run {run.run_id} has not ended, so nothing can say whether it conforms",
-                fix=f"end the run without registering, then: signoff propose {run.run_id}",
-            ),
-        )
-    return Caution(
-        objection=_objection(
-            rules.name,
-            subject,
-            Reason(
-                code="quarantined",
-                message=f"it was registered while run {run.run_id} was still running; it is kept in quarantine, and "
-                "no alias may point at it until it is proposed",
-                fix=f"when the run has ended: signoff propose {run.run_id}",
-            ),
-        ),
-        mode="quarantine",
+    return Reason(
+        code="quarantined",
+        message=f"it was registered while run {run.run_id} was still running; it is kept in quarantine, and "
+        "no alias may point at it until it is proposed",
+        fix=f"when the run has ended: signoff propose {run.run_id}",
+    )
+
+
+def _running(run: RunFacts) -> Reason:
+    return Reason(
+        code="run-running",
+        message=f"run {run.run_id} has not ended, so nothing can say whether it conforms",
+        fix=f"end the run without registering, then: signoff propose {run.run_id}",
     )
 
 
@@ -211,37 +208,48 @@ def _proposal(run: RunFacts) -> Reason:
     )
 
 
-def _foreign_source(source: str, run: RunFacts, facts: GuardFacts) -> Reason | None:
-    """Why the files of a version are not its run's; None when they are.
-
-    A version's source is the client's word: evidence of one run must not carry the files of another.
-    """
-    if _of_run(source, run, facts):
-        return None
+def _foreign_source(source: str, run: RunFacts) -> Reason:
     return Reason(
         code="source-elsewhere",
-        message=f"its source {source[:200] or '(none)'} is not among the artifacts and logged models of run "
-        f"{run.run_id}",
+        message=f"its source {source[:200] or '(none)'} is no model that run {run.run_id} logged",
         fix=f"signoff propose {run.run_id} registers the model that the run logged",
     )
 
 
-def _of_run(source: str, run: RunFacts, facts: GuardFacts) -> bool:
+def _model_of(source: str, location: str, run: RunFacts, facts: GuardFacts) -> str | None:
+    """The run's model that a version is made of: its id, or where its files lie; None when it is not the run's.
+
+    A version's source is the client's word: evidence of one run must not carry the files of another, nor files of the
+    run that were never judged.
+
+    Args:
+        source: as the client wrote it.
+        location: where MLflow found that its files are, when the source names another version.
+        run: the run that the version names.
+        facts: what else is known.
+    """
     if (model_id := model_id_of(source)) is not None:
-        return _logged_by(model_id, run, facts)
-    if (named := _VERSION_URI.match(source)) is not None:
-        version = facts.version(named[1], int(named[2]))
-        return version is not None and version.run_id == run.run_id
+        return model_id if _logged_by(model_id, run, facts) else None
+    if (named := _VERSION_URI.match(source)) is None:
+        return _model_at(source, run, facts)
+    version = facts.version(named[1], int(named[2]))
+    if version is None or version.run_id != run.run_id:
+        return None
+    return _model_at(location, run, facts)
+
+
+def _model_at(place: str, run: RunFacts, facts: GuardFacts) -> str | None:
     home = facts.artifacts(run.run_id)
-    if not home or not source or _DOTS.search(source):
-        return False
-    if _below(source, home):
-        return True
-    models = posixpath.join(posixpath.dirname(posixpath.dirname(home.rstrip("/"))), "models")
-    if not _below(source, models):
-        return False
-    model_id = source.removeprefix(f"{models}/").lstrip("/").partition("/")[0]
-    return _logged_by(model_id, run, facts)
+    if not home or not place or _DOTS.search(place):
+        return None
+    home, place = home.rstrip("/"), place.rstrip("/")
+    if _below(place, home):
+        return None if place == home or _below(place, f"{home}/{OPEN_FOLDER.rstrip('/')}") else place
+    models = posixpath.join(posixpath.dirname(posixpath.dirname(home)), "models")
+    model_id, _, folder = place.removeprefix(f"{models}/").partition("/")
+    if not _below(place, models) or folder != "artifacts" or not _logged_by(model_id, run, facts):
+        return None
+    return model_id
 
 
 def _logged_by(model_id: str, run: RunFacts, facts: GuardFacts) -> bool:
