@@ -239,10 +239,10 @@ RELEASE = (
             post("registered-models/set-tag", {"name": "tumours", "key": "signoff.owner", "value": "mia"}),
         ),
     ),
+    _register("registered for no use case", name="shadow"),
     Attempt(
-        name="model of no use case made",
-        requests=(post("registered-models/create", {"name": "shadow"}),),
-        who=EVERYBODY,
+        name="alias to a quarantined version of no use case",
+        requests=(post(ALIAS, {"name": "shadow", "alias": "best", "version": "1"}),),
     ),
     Attempt(
         name="model made with a reserved tag",

@@ -373,6 +373,8 @@ def further_work(place: Guarded, released: str, proposed: str, finished: str) ->
     }
     names["running_model"] = model_id
     names["quarantined"] = call("ana", "model-versions/create", early)["model_version"]["version"]
+    call("ana", "registered-models/create", {"name": "shadow"})
+    call("ana", "model-versions/create", {**early, "name": "shadow"})
     gold = {"name": "gold", "experiment_ids": [cells]}
     names["dataset"] = call("ana", "datasets/create", gold, version="3.0")["dataset"]["dataset_id"]
     names["trace"] = "tr-0123456789abcdef0123456789abcdef"

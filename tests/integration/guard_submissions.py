@@ -348,7 +348,7 @@ ATTACKS: dict[str, Attack] = {
     "an entry that is nested deeply": ("ana", lambda p: nested(lone(p)), 400, "nested deeper than 20 levels"),
     "a statement that is nested deeply": (
         "ana",
-        lambda p: nested_statement(p),
+        nested_statement,
         400,
         "nested deeper than 20 levels",
     ),
@@ -382,6 +382,12 @@ ATTACKS: dict[str, Attack] = {
         lambda p: noted(p, "ana", "ana", log="all of it"),
         400,
         "no head of a log",
+    ),
+    "a look around that nobody took": (
+        "ana",
+        lambda p: lone(p, use_case="", action="reconcile", outcome="allowed"),
+        400,
+        "no use case",
     ),
     "a use case that is not there": ("ana", lambda p: lone(p, use_case="other"), 400, "no use case"),
     "a time to come": ("ana", lambda p: lone(p, at=now(hours=-1)), 400, "clock"),

@@ -15,7 +15,7 @@ from signoff.adapters.mlflow_hooks.freeze import freeze_run
 from signoff.release.guard.model import Asker, Change, Objection, Record, Ruling
 from signoff.release.guard.ports import StoreLookup
 from signoff.release.model import Reason
-from signoff.standard.guard import GuardRules
+from signoff.standard.guard import GuardRule, GuardRules
 
 NO = Objection(
     rule="alias",
@@ -52,6 +52,9 @@ class RecordingGuard:
         self.asked.append(changes)
         self.look(lookup)
         return self.answer
+
+    def link(self, rule: GuardRule) -> str:
+        return f"{self.in_force.link}#{rule}"
 
     def told(self, ruling: Ruling) -> None:
         self.heard.append(ruling)

@@ -1,8 +1,11 @@
 """The verbs through a guarded server, and what its API lets nobody do: one real server, real people."""
 
+import sqlite3
 from base64 import b64decode
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -125,12 +128,41 @@ def test_only_a_decision_on_the_use_case_makes_a_signed_statement_too_old(place:
         == 403
     )
     assert place.post("ana", lone(place)).status == 200
-    assert place.post("cleo", made).status == 200
+    reply = place.post("cleo", made)
+    assert reply.status == 200, reply.text
     late = lifted(place)
     assert place.post("ana", noted(place, "ana", "ana", text="In between.")).status == 200
     reply = place.post("cleo", late)
     assert (reply.status, "another decision" in reply.text) == (409, True), reply.text
     assert place.alias() == alias
+
+
+def test_refusals_of_a_stranger_keep_nobody_from_deciding(place: Place) -> None:
+    alias, over = place.alias(), Event()
+    statuses: set[int] = set()
+
+    def ask_on() -> None:
+        number = 0
+        while not over.wait(0.05):
+            number += 1
+            statuses.add(place.post("mia", lone(place, subject=f"tumours/{number}")).status)
+
+    size = place.ledger.head().size
+    asking = Thread(target=ask_on)
+    asking.start()
+    try:
+        for person, arguments in (
+            ("ben", ("approve", "tumours/2")),
+            ("cleo", ("promote", "tumours/2")),
+            ("cleo", ("rollback", "tumours", "--reason", "complaints")),
+        ):
+            outcome = place.guarded.signoff(*arguments, person=person)
+            assert outcome.code == 0, outcome
+    finally:
+        over.set()
+        asking.join()
+    assert (statuses, place.alias()) == ({403}, alias)
+    assert [e.entry.outcome for e in place.ledger.entries() if e.index >= size].count("refused") > 5
 
 
 def lifted(place: Place) -> dict[str, Any]:
@@ -141,12 +173,52 @@ def lifted(place: Place) -> dict[str, Any]:
         "deletion",
         actor="cleo@lab.example",
         minutes=5,
-        reason="a test",
+        reason="the night's hotfix",
         log=place.ledger.head(),
         at=now(),
     )
     envelope = signed(place, said, "cleo")
     return body(envelope, entry_for(envelope, "override", "cleo"))
+
+
+@contextmanager
+def params_changed(place: Place, run_id: str) -> Iterator[None]:
+    """Until the block ends, what somebody with the database's password left in a run."""
+    with closing(sqlite3.connect(place.guarded.store.database.removeprefix("sqlite:///"))) as connection:
+        kept = connection.execute("SELECT value, key FROM params WHERE run_uuid = ?", (run_id,)).fetchall()
+        with connection:
+            connection.execute("UPDATE params SET value = value || '7' WHERE run_uuid = ?", (run_id,))
+        try:
+            yield
+        finally:
+            with connection:
+                connection.executemany(
+                    f"UPDATE params SET value = ? WHERE key = ? AND run_uuid = '{run_id}'",  # noqa: S608 - an id
+                    kept,
+                )
+
+
+def test_the_tripwire_through_the_server_records_once_what_it_found(place: Place) -> None:
+    before = place.ledger.head().size
+    with params_changed(place, place.runs[1]):
+        for _ in range(2):
+            outcome = place.guarded.signoff("admin", "reconcile", "--format", "json", person="cleo")
+            assert outcome.code == 1, outcome
+            assert "evidence-changed" in outcome.out
+            assert "not recorded" not in outcome.out + outcome.err
+    written = [e.entry for e in place.ledger.entries() if e.index >= before]
+    assert [(e.action, e.outcome, e.use_case, e.detail["login"]) for e in written] == [
+        ("reconcile", "refused", "", "cleo")
+    ]
+    assert any("evidence-changed tumours/2" in reason for reason in written[0].reasons)
+    assert place.run("ana", "admin", "audit", "--verify").code == 0
+
+
+def test_a_server_approves_nothing_whose_evidence_was_changed(place: Place) -> None:
+    with params_changed(place, place.runs[1]):
+        outcome = place.guarded.signoff("approve", "tumours/2", person="ben")
+    assert outcome.code == 1, outcome
+    assert "(evidence-changed)" in outcome.err
 
 
 def test_a_note_is_taken_once(place: Place) -> None:

@@ -319,6 +319,7 @@ def test_a_refusal_of_bytes_says_what_that_of_a_metric_says(files: Files) -> Non
     assert (reply.status, reply.json["error_code"]) == (403, "PERMISSION_DENIED")
     assert "(run-frozen)" in reply.json["message"]
     assert "artifacts" in reply.json["message"]
+    assert reply.json["message"].endswith(f"\nMore: {files.address.url}/signoff/rules/freeze")
 
 
 @pytest.mark.parametrize(
@@ -408,7 +409,9 @@ def test_a_login_plugin_and_a_static_prefix_hold_for_our_routes_too(tmp_path: Pa
             freeze_run(database, run)
         for prefix in ("", PREFIX):  # the native route stays below the root, Flask's twin has the prefix
             path = f"{prefix}/api/2.0/mlflow-artifacts/artifacts/0/{run}/artifacts/a.txt"
-            assert address.ask(None, "PUT", path, b"bytes", headers=ana).status == 403, path
+            refused = address.ask(None, "PUT", path, b"bytes", headers=ana)
+            assert refused.status == 403, path
+        assert f"More: {address.url}{PREFIX}/signoff/rules/freeze" in refused.json["message"]
         assert not (place.store.artifacts / "0" / run).exists()
 
 

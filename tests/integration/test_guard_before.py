@@ -69,7 +69,7 @@ def test_what_was_released_without_a_guard_is_frozen_once_and_the_tripwire_watch
     detail = entry["detail"]
     assert isinstance(detail, dict)
     assert detail["run_id"] == released.good
-    parts = {"params", "metrics", "metric history", "datasets", "models", "artifacts"}
+    parts = {"params", "metrics", "metric history", "datasets", "models", "artifacts", "tags"}
     assert detail["evidence"].keys() == parts
 
     assert started(released).notes() == ()

@@ -190,10 +190,12 @@ def test_the_same_findings_are_remembered_once(store_copy: Copy) -> None:
 
 
 STOPPED = {
+    "a captured tag is removed": f"DELETE FROM tags WHERE key = 'mlflow.user' AND run_uuid = {RUN}",
     "a frozen metric is rewritten": f"UPDATE latest_metrics SET value = 1 WHERE run_uuid = {RUN}",
     "its history is": f"UPDATE metrics SET value = 1 WHERE run_uuid = {RUN}",
     "a parameter is removed": f"DELETE FROM params WHERE run_uuid = {RUN}",
     "a parameter is added": f"INSERT INTO params (run_uuid, key, value) VALUES ({RUN}, 'a', 'b')",
+    "a captured tag is added": f"INSERT INTO tags (run_uuid, key, value) VALUES ({RUN}, 'signoff.platform.job', 'b')",
     "the run is unmarked": f"UPDATE runs SET entry_point_name = '' WHERE run_uuid = {RUN}",
     "the run is deleted": f"UPDATE runs SET lifecycle_stage = 'deleted' WHERE run_uuid = {RUN}",
     "its row is removed": f"DELETE FROM runs WHERE run_uuid = {RUN}",

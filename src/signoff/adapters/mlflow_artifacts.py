@@ -12,7 +12,7 @@ import os
 import posixpath
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 from urllib.parse import unquote, urlsplit
 
 from signoff.release.guard.evidence import FROZEN_MARK
@@ -25,8 +25,21 @@ if TYPE_CHECKING:
 OPEN_FOLDER = "signoff"
 """Folder below a run's artifacts in which Signoff keeps its reports; of a frozen run too it takes in new ones."""
 
-Judge = Callable[[tuple[Change, ...]], None]
-"""Asks the guard; raises MLflow's exception when it refuses."""
+
+class Judge(Protocol):
+    """Asks the guard."""
+
+    def __call__(self, changes: tuple[Change, ...], *, recorded: bool) -> None:
+        """Let the changes pass, or raise MLflow's exception.
+
+        Args:
+            changes: what would be written.
+            recorded: write what the log gains by it; False when the same is asked again before it happens.
+        """
+
+
+Note = Callable[[Iterable[str], str], None]
+"""Keeps with runs, given by their ids, that a login writes what belongs to them."""
 
 Listed = Callable[[str], Iterable[str]]
 """Gives the paths in a folder of a repository, below the repository's root."""
@@ -162,9 +175,11 @@ class ArtifactGuard:
         guard: knows the rules and who asks.
         judge: asks it.
         places: looks up owners.
+        note: keeps with runs that a login writes their artifacts.
     """
 
-    def __init__(self, guard: Guard, judge: Judge, places: Places) -> None:
+    def __init__(self, guard: Guard, judge: Judge, places: Places, note: Note) -> None:
+        self._note = note
         self._guard = guard
         self._judge = judge
         self._places = places
@@ -176,6 +191,7 @@ class ArtifactGuard:
         operation: Literal["insert", "delete"],
         *,
         deep: bool = False,
+        recorded: bool = True,
         listed: Listed = lambda _: (),
     ) -> None:
         """Ask before bytes below a repository's root change.
@@ -187,6 +203,7 @@ class ArtifactGuard:
             path: below it.
             operation: what would happen to the bytes.
             deep: it would happen to everything below the path.
+            recorded: False when the same is asked again before it happens.
             listed: gives the paths in a folder of the repository.
 
         Raises:
@@ -197,13 +214,36 @@ class ArtifactGuard:
         asker = self._asker()
         place = self._place(root, path)
         ended = self._guard.rules().level("finished-run") != "off"
-        owners = self._places.touched(place, deep=deep, ended=ended)
-        if not owners:
-            return
+        touched = self._places.touched(place, deep=deep, ended=True)
+        owners = tuple(owner for owner in touched if ended or owner.evidence)
+        if owners:
+            self._ask_about(owners, root, path, operation, deep=deep, recorded=recorded, listed=listed)
+        logged = {owner.run_id for owner in touched if not owner.reports(place)}
+        if (
+            recorded
+            and logged
+            and not asker.single_user
+            and self._guard.rules().level("registration") != "off"
+        ):
+            self._note(logged, asker.login)
+
+    def _ask_about(
+        self,
+        owners: tuple[Owner, ...],
+        root: str,
+        path: str,
+        operation: Literal["insert", "delete"],
+        *,
+        deep: bool,
+        recorded: bool,
+        listed: Listed,
+    ) -> None:
+        asker, place = self._asker(), self._place(root, path)
         added = operation == "insert" and not deep and all(owner.reports(place) for owner in owners)
         if added and (asker.person or asker.single_user) and not self._is_there(root, path, place, listed):
             return
-        self._judge(tuple(_change(owner, place, operation, kind=_kind(owner, place)) for owner in owners))
+        changes = tuple(_change(owner, place, operation, kind=_kind(owner, place)) for owner in owners)
+        self._judge(changes, recorded=recorded)
 
     def check_upload_url(self, root: str, path: str) -> None:
         """Ask before a URL is handed out with which bytes can be written past the server, also after a freeze.
@@ -216,7 +256,9 @@ class ArtifactGuard:
         self._asker()
         place = self._place(root, path)
         owners = [owner for owner in self._places.owners_named_in(place) if owner.has(place)]
-        self._judge(tuple(_change(owner, place, "insert", kind="upload-url") for owner in owners))
+        self._judge(
+            tuple(_change(owner, place, "insert", kind="upload-url") for owner in owners), recorded=True
+        )
 
     def _is_off(self) -> bool:
         rules = self._guard.rules()
@@ -273,18 +315,19 @@ def _refusal(text: str) -> Exception:
     return refusal
 
 
-def install(guard: Guard, judge: Judge, *, destination: str, engine: "sqlalchemy.Engine") -> None:
+def install(guard: Guard, judge: Judge, *, note: Note, destination: str, engine: "sqlalchemy.Engine") -> None:
     """Guard the repositories through which this server process writes.
 
     Args:
         guard: knows the rules and who asks.
         judge: asks it.
+        note: keeps with runs that a login writes their artifacts.
         destination: URI that the server's proxied artifacts are kept under.
         engine: of MLflow's database.
     """
     from mlflow.server import handlers
 
-    checks = ArtifactGuard(guard, judge, Places(engine, destination))
+    checks = ArtifactGuard(guard, judge, Places(engine, destination), note)
     guarded(handlers._get_artifact_repo_mlflow_artifacts(), checks)  # noqa: SLF001 - made once and kept there
     for name in _BUILDERS:
         if (build := getattr(handlers, name, None)) is not None:
@@ -332,7 +375,7 @@ def _asking(name: str, original: Callable[..., Any], checks: ArtifactGuard) -> C
     """A method that asks for the path it was given, and calls the original."""
     signature = inspect.signature(original)
 
-    def ask(arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+    def ask(arguments: tuple[Any, ...], named: dict[str, Any], *, recorded: bool = True) -> None:
         given = signature.bind(*arguments, **named).arguments
         root = given["self"].artifact_uri
         if name == "create_presigned_upload_url":
@@ -344,6 +387,7 @@ def _asking(name: str, original: Callable[..., Any], checks: ArtifactGuard) -> C
             _path(name, given),
             "delete" if deletes else "insert",
             deep=deletes or name == "log_artifacts",
+            recorded=recorded,
             listed=lambda folder: (entry.path for entry in given["self"].list_artifacts(folder or None)),
         )
 
@@ -351,7 +395,7 @@ def _asking(name: str, original: Callable[..., Any], checks: ArtifactGuard) -> C
 
         @functools.wraps(original)
         async def asking_stream(*arguments: Any, **named: Any) -> Any:
-            await asyncio.to_thread(ask, arguments, named)
+            await asyncio.to_thread(ask, arguments, named, recorded=False)
             bound = signature.bind(*arguments, **named)
             bound.arguments["chunks"] = _asking_again(
                 bound.arguments["chunks"], lambda: ask(arguments, named)

@@ -4,6 +4,7 @@ These tags are for people and for conformance; a release decision never trusts o
 server writes it, and no client can.
 """
 
+from signoff.record.digest import Digest
 from signoff.record.run import RunRecord
 
 USE_CASE = "signoff.use_case"
@@ -24,6 +25,8 @@ PLATFORM_PREFIX = "signoff.platform."
 TRIGGER = "signoff.trigger"
 LOGIN = "signoff.login"
 """Login under which a guarded server authenticated whoever made the run."""
+_OTHER_LOGINS = "signoff.login."
+"""How the tags begin in which the server keeps the logins of others that logged to the run."""
 
 TRIGGER_VARIABLE = "SIGNOFF_TRIGGER"
 """Environment variable that holds the id of the firing for which a run is trained; see `TRIGGER`."""
@@ -40,6 +43,41 @@ ELSEWHERE = {
     CONTRIBUTOR: ("mlflow.user",),
 }
 """Tags of MLflow's own that carry the same fact."""
+
+
+CAPTURED = frozenset(
+    {
+        *(USE_CASE, OWNER, CONTRIBUTOR),
+        *(GIT_COMMIT, GIT_BRANCH, GIT_DIRTY),
+        *(ENVIRONMENT, PIPELINE, ENTRY_POINT, PYTHON, RUNTIME, ENVIRONMENT_DIGEST),
+        *(STANDARD_VERSION, STANDARD_DIGEST, TRIGGER),
+    }
+)
+"""What the client plugins say of runs and of what they log; no decision trusts it."""
+READ = (*sorted(CAPTURED), LOGIN, *sorted({name for names in ELSEWHERE.values() for name in names}))
+"""Tags of a run that conformance, review or lineage read; those that begin with `PLATFORM_PREFIX` too."""
+
+
+def is_captured(tag: str) -> bool:
+    """Whether the client plugins write a tag of this name."""
+    return tag in CAPTURED or tag.startswith(PLATFORM_PREFIX)
+
+
+def is_read(tag: str) -> bool:
+    """Whether conformance, review or lineage read a tag of this name."""
+    return tag in READ or tag.startswith(PLATFORM_PREFIX)
+
+
+def login_tag(login: str) -> str:
+    """Tag in which the server keeps that this login, too, logged to a run; any login makes a name that is allowed."""
+    return f"{_OTHER_LOGINS}{Digest.of(login.encode()).hex[:16]}"
+
+
+def logins(run: RunRecord) -> frozenset[str]:
+    """The logins that a guarded server authenticated whoever made the run, or logged to it, under."""
+    return frozenset(
+        value for tag, value in run.tags.items() if value and (tag == LOGIN or tag.startswith(_OTHER_LOGINS))
+    )
 
 
 def fact(run: RunRecord, tag: str) -> str | None:

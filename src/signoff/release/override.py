@@ -94,11 +94,12 @@ def decide_override(
     if len(reason.strip()) < REASON_CHARACTERS:
         message = f"a break-glass needs a reason of {REASON_CHARACTERS} characters or more"
         reasons.append(Reason(code="override-reason", message=message, fix='--reason "…"'))
+    told = f"it is shown in status, review and lineage, and each entry made under it names {actor}"
     return ReleaseDecision(
         transition="override",
         subject=f"{rule} for {rules.name}",
         reasons=tuple(reasons),
-        remarks=(f"it is shown in status, review and lineage, and each entry made under it names {actor}",),
+        remarks=() if reasons else (told,),
     )
 
 

@@ -102,6 +102,7 @@ def overview(
     people: People,
     today: str,
     health: Mapping[str, tuple[str, ...]] | None = None,
+    deleted: frozenset[int] = frozenset(),
 ) -> UseCaseStatus:
     """The status of a use case.
 
@@ -113,6 +114,7 @@ def overview(
         people: the roster and roles.
         today: ISO date or time, UTC; with a time it is told which break-glass is in force.
         health: per environment what its monitors found and which firings wait; None when nobody looked.
+        deleted: numbers of versions that were proposed and are deleted: they wait for nobody.
     """
     known = health or {}
     return UseCaseStatus(
@@ -127,7 +129,7 @@ def overview(
             )
             for environment in rules.environments.values()
         ),
-        waiting=(*_waiting(rules, history, people), *_due(rules, history, today[:10])),
+        waiting=(*_waiting(rules, history, people, deleted), *_due(rules, history, today[:10])),
         lifted=_lifted(rules, history, people, today),
     )
 
@@ -246,9 +248,12 @@ def _remarks(release: Signed, rollback: Signed | None) -> tuple[str, ...]:
     return tuple(remarks)
 
 
-def _waiting(rules: UseCaseRules, history: History, people: People) -> tuple[str, ...]:
+def _waiting(
+    rules: UseCaseRules, history: History, people: People, deleted: frozenset[int]
+) -> tuple[str, ...]:
     target = list(rules.environments)[-1]
-    proposals = {s.number("version"): s for s in history.of("proposal") if s.signers}
+    proposed = (s for s in history.of("proposal") if s.signers and s.number("version") not in deleted)
+    proposals = {s.number("version"): s for s in proposed}
     if not proposals:
         return ()
     version, proposal = list(proposals.items())[-1]

@@ -12,6 +12,7 @@ from signoff.release.canary import DecideAgain
 from signoff.release.chain import verify_release
 from signoff.release.components import changed_reasons, components_named
 from signoff.release.evaluation import stale_refusals
+from signoff.release.guard.evidence import evidence_reasons
 from signoff.release.history import History, decision_of
 from signoff.release.inherited import Inherited
 from signoff.release.model import Reason, Release, ReleaseDecision, Signed
@@ -32,6 +33,7 @@ class Candidate:
         authors: who ran, committed or proposed it.
         input_gaps: what the deployment's input table lacks for its signature.
         components: of a bundle role → digest; empty for another model.
+        changed: parts of its frozen run's evidence that are others now.
     """
 
     version: ModelVersionRecord
@@ -39,6 +41,7 @@ class Candidate:
     authors: frozenset[str]
     input_gaps: tuple[str, ...]
     components: Mapping[str, Digest] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -196,6 +199,7 @@ def _proposal_refusals(candidate: Candidate, proposal: Signed, people: People) -
                 fix="find out who changed them; then log the model again and propose the new run",
             )
         )
+    reasons += evidence_reasons(candidate.version.ref, candidate.changed)
     reasons += changed_reasons(
         candidate.version.ref,
         "its proposal",
@@ -225,11 +229,12 @@ def _proposal_refusals(candidate: Candidate, proposal: Signed, people: People) -
 def _approval_refusals(
     environment: EnvironmentRules, ref: str, approvals: Approvals, people: People
 ) -> list[Reason]:
+    void = f" ({'; '.join(approvals.void)})" if approvals.void else ""
     missing = [
         Reason(
             code="approval-missing",
             message=f"{environment.name} needs {rule.count} more approval{'s' if rule.count > 1 else ''}"
-            f" by {rule.role}{_explained(approvals)}",
+            f" by {rule.role}{void}",
             fix=f"signoff approve {ref} --env {environment.name}"
             f"   (on the roster with that role: {', '.join(people.having([rule.role])) or 'nobody'})",
         )
@@ -240,10 +245,6 @@ def _approval_refusals(
         for text in approvals.rejections
     ]
     return [*missing, *rejected]
-
-
-def _explained(approvals: Approvals) -> str:
-    return f" ({'; '.join(approvals.void)})" if approvals.void else ""
 
 
 def _baseline_remarks(history: History, released: Release, people: People) -> list[str]:

@@ -14,10 +14,11 @@ from signoff.record.digest import Digest, Json
 from signoff.record.model_version import ModelVersionRecord
 from signoff.release.arrival import Held, held_release
 from signoff.release.chain import verify_release
+from signoff.release.deleted import deleted_versions
 from signoff.release.guard.evidence import (
     EVIDENCE_DETAIL,
-    FREEZE_ACTION,
     changed_parts,
+    first_freeze,
     unseen_parts,
 )
 from signoff.release.history import History
@@ -248,9 +249,12 @@ def compare(
         if there.standing is not None and there.standing.unread:
             blind.append(f"{rules.name}@{environment.name}: files there: {there.standing.unread}")
         found += _alias(rules, environment, there, history=history, people=people, entries=entries)
+    gone = deleted_versions(rules, history, entries)
     for number in governed_versions(history):
         version = _Version(rules=rules, number=number, history=history, entries=entries)
         there_now = seen.versions[number]
+        if number in gone and not version.is_what_was_proposed(there_now):
+            continue  # it was deleted through the server; its number may name another one by now
         found += version.compare(there_now)
         unseen += version.unseen(there_now)
         if there_now.unread:
@@ -276,7 +280,7 @@ def _alias(
             code=code,
             use_case=rules.name,
             subject=subject,
-            message=f"{message}{_who(subject, rules, environment, entries, known)}",
+            message=f"{message}{_who(subject, rules=rules, environment=environment, entries=entries, since=known, alias=there.alias)}",
             known=known,
             fix=fix,
             environment=environment.name,
@@ -331,15 +335,30 @@ def _elsewhere(
 
 
 def _who(
-    subject: str, rules: UseCaseRules, environment: EnvironmentRules, entries: tuple[Entry, ...], since: str
+    subject: str,
+    *,
+    rules: UseCaseRules,
+    environment: EnvironmentRules,
+    entries: tuple[Entry, ...],
+    since: str,
+    alias: int | None,
 ) -> str:
-    """What the log knows of the move; most moves found here are in no entry."""
+    """The newest entry about the alias, when it says what is found; most moves found here are in no entry."""
     names = (subject, f"{rules.name}@{environment.alias}", f"{rules.name}@{environment.name}")
     for entry in reversed(entries):
         governed = entry.action.startswith("guard:") or entry.action == RECONCILE_ACTION
         if entry.outcome == "allowed" and governed and entry.subject in names and entry.at >= since:
+            if _moved_to(entry) != alias:
+                break
             return f"; entry of {entry.at}: {entry.action} by {entry.actor}{_lifted(entry)}"
     return "; no entry of the audit log says who moved it" if since else ""
+
+
+def _moved_to(entry: Entry) -> object:
+    """The version at which an entry says that it pointed the alias; None when it deleted it."""
+    if entry.action == RECONCILE_ACTION:
+        return entry.detail.get("to")
+    return None if "delete alias" in str(entry.detail.get("operation")) else entry.detail.get("version")
 
 
 def _lifted(entry: Entry) -> str:
@@ -409,6 +428,10 @@ class _Version:
         message = f"its tag {STATUS_TAG} says {seen.status!r}, and it was never released there"
         yield self._told("status-tag", message)
 
+    def is_what_was_proposed(self, seen: VersionSeen) -> bool:
+        """Whether the registry has the version that statements are about, by its run."""
+        return seen.record is not None and (seen.record.run_id or "") == self._statement().text("run_id")
+
     def unseen(self, seen: VersionSeen) -> Iterator[str]:
         freeze = self._freeze()
         if freeze is None or seen.record is None:
@@ -433,15 +456,7 @@ class _Version:
         raise EvidenceError(f"no signed statement names {self.ref}")
 
     def _freeze(self) -> Entry | None:
-        """The first entry that froze it: a later one could have been added with other digests."""
-        return next(
-            (
-                entry
-                for entry in self.entries
-                if entry.action == FREEZE_ACTION and entry.outcome == "allowed" and entry.subject == self.ref
-            ),
-            None,
-        )
+        return first_freeze(self.entries, self.ref, run_id=self._statement().text("run_id"))
 
     def _was_in(self, environment: str) -> bool:
         return any(

@@ -83,4 +83,18 @@ def _repair(
     wrong = (*standing.faults, *(d.message for d in tainted))
     if wrong:
         return replace(repair, left=f"{ref} cannot stand there as it is: {'; '.join(wrong)}")
+    if unread := _unread(environment, standing, seen):
+        left = f"nobody knows whether {ref} is still what was released: its files could not be read: {unread}"
+        return replace(repair, left=left)
     return replace(repair, there=standing.there)
+
+
+def _unread(environment: EnvironmentRules, standing: Standing, seen: StoreSeen) -> str:
+    """Why the files of what stands there could not be compared; "" when they were, or no statement says what they are."""
+    said = standing.statement if standing.release is None else standing.release.statement
+    if said.statement.subject("model") is None:
+        return ""
+    there = seen.environments[environment.name].standing
+    if there is None:
+        there = seen.versions.get(standing.version)
+    return "nobody looked" if there is None else there.unread

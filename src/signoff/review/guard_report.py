@@ -12,6 +12,7 @@ from signoff.evidence.ledger import Entry
 from signoff.evidence.log_entry import COUNT
 from signoff.record.digest import Json
 from signoff.standard.guard import GUARD_RULES, GuardRule, GuardRules, Level
+from signoff.standard.guard_words import with_level
 from signoff.text import printable
 
 ACTION = "guard:"
@@ -38,6 +39,7 @@ class RuleReport:
         reasons: the reasons given, and how often.
         first: time of the first, ISO 8601 UTC; "" without one.
         last: time of the last.
+        turn_on: the standard's section `guard` that enforces this rule and leaves the others; "" when it is enforced.
     """
 
     rule: GuardRule
@@ -51,6 +53,7 @@ class RuleReport:
     reasons: tuple[tuple[str, int], ...]
     first: str
     last: str
+    turn_on: str = ""
 
     def to_json(self) -> Json:
         """All fields; nothing is cut."""
@@ -66,6 +69,7 @@ class RuleReport:
             "reasons": [[name, count] for name, count in self.reasons],
             "first": self.first,
             "last": self.last,
+            "turn_on": self.turn_on,
         }
 
 
@@ -115,7 +119,7 @@ def guard_report(
     return GuardReport(
         since=since,
         until=until,
-        rules=tuple(_of_a_rule(rule, told, rules.level(rule)) for rule, told in found.items()),
+        rules=tuple(_of_a_rule(rule, told, rules) for rule, told in found.items()),
         lifted=tuple(lifted),
     )
 
@@ -140,7 +144,8 @@ def _count(entry: Entry) -> int:
     return count if isinstance(count, int) and not isinstance(count, bool) and count > 0 else 1
 
 
-def _of_a_rule(rule: GuardRule, told: Sequence[Entry], level: Level) -> RuleReport:
+def _of_a_rule(rule: GuardRule, told: Sequence[Entry], rules: GuardRules) -> RuleReport:
+    level = rules.level(rule)
     warned, lifted = _times(told, _WARN), _times(told, _LIFTED)
     return RuleReport(
         rule=rule,
@@ -154,6 +159,7 @@ def _of_a_rule(rule: GuardRule, told: Sequence[Entry], level: Level) -> RuleRepo
         reasons=_often((reason, _count(entry)) for entry in told for reason in entry.reasons),
         first=min((entry.at for entry in told), default=""),
         last=max((entry.at for entry in told), default=""),
+        turn_on="" if level == "enforce" else with_level(rules, rule, "enforce"),
     )
 
 
@@ -198,8 +204,9 @@ def _lines(row: RuleReport) -> list[str]:
         people = len(row.people)
         lines.append(
             f"  turned on, it would have refused {row.warned} change{'' if row.warned == 1 else 's'} of"
-            f" {people} {'person' if people == 1 else 'people'}: guard: {{{row.rule}: enforce}}"
+            f" {people} {'person' if people == 1 else 'people'}; in the standard:"
         )
+        lines.append(f"    {row.turn_on}")
     return [*lines, ""]
 
 

@@ -21,6 +21,9 @@ GUARD_RULES: tuple[GuardRule, ...] = get_args(GuardRule)
 Level = Literal["enforce", "warn", "off"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 
+QUIET: frozenset[GuardRule] = frozenset({"finished-run"})
+"""Rules that `all` leaves alone: they forbid what many teams do every day, so each is asked for by its name."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GuardRules:
@@ -30,7 +33,7 @@ class GuardRules:
         levels: a level for every name in `GUARD_RULES`.
         from_running: what becomes of a version that is registered from a run that has not ended: ``quarantine``
             keeps it, and no alias may point at it until it is proposed; ``refuse`` refuses it.
-        link: address that a refusal ends in, such as the team's page on releases; "" for the server's own page.
+        link: address that a refusal ends in, such as the team's page on releases; "" for the server's own page on the rule.
     """
 
     levels: Mapping[GuardRule, Level]

@@ -1,9 +1,11 @@
 """The guard's rules in words: as they are, and what changed."""
 
+import json
+from collections import Counter
 from collections.abc import Iterator
 
 from signoff.standard.diff_words import Change, changed, looser, tighter
-from signoff.standard.guard import GUARD_RULES, LEVELS, GuardRules
+from signoff.standard.guard import GUARD_RULES, LEVELS, QUIET, GuardRule, GuardRules, Level
 
 _WORDS = {"enforce": "refuses", "warn": "only warns", "off": "is off"}
 _FROM_RUNNING = {
@@ -22,6 +24,19 @@ def guard_rows(rules: GuardRules) -> Iterator[tuple[str, str]]:
         yield "running", _FROM_RUNNING[rules.from_running]
     if rules.link:
         yield "link", rules.link
+
+
+def with_level(rules: GuardRules, rule: GuardRule, level: Level) -> str:
+    """The standard's section ``guard`` by which one rule has another level and all else stays as it is."""
+    levels = {each: level if each == rule else rules.level(each) for each in GUARD_RULES}
+    common = Counter(levels.values()).most_common(1)[0][0]
+    named = {each.replace("-", "_"): now for each, now in levels.items() if now != common or each in QUIET}
+    said: dict[str, str] = {"all": common, **named}
+    if rules.from_running != "quarantine":
+        said["from_running"] = rules.from_running
+    if rules.link:
+        said["link"] = json.dumps(rules.link)  # a JSON text is one of YAML too
+    return f"guard: {{{', '.join(f'{key}: {value}' for key, value in said.items())}}}"
 
 
 def guard_changes(old: GuardRules, new: GuardRules) -> Iterator[Change]:

@@ -4,12 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from signoff.standard.guard import GUARD_RULES, GuardRule, GuardRules, Level
+from signoff.standard.guard import GUARD_RULES, QUIET, GuardRule, GuardRules, Level
 from signoff.standard.names import LINK
 from signoff.standard.shape import About, Section, about
-
-_QUIET: frozenset[GuardRule] = frozenset({"finished-run"})
-"""Rules that `all` leaves alone: they forbid what many teams do every day, so each is asked for by its name."""
 
 
 def _level(what: str) -> Mapping[str, About]:
@@ -77,7 +74,7 @@ class GuardSection(Section):
         default=None,
         metadata=about(
             About(
-                "Address that refusals end in, such as your page on releases. Default: the server's own.",
+                "Address that refusals end in, such as your page on releases. Default: the server's own page on the rule.",
                 noun="address",
                 form=LINK,
             )
@@ -109,7 +106,7 @@ def resolve_guard(section: GuardSection | None, shipped: GuardSection) -> GuardR
     named, brought = given.named(), shipped.named()
     levels: dict[GuardRule, Level] = {}
     for rule in GUARD_RULES:
-        for_all = None if rule in _QUIET else given.all
+        for_all = None if rule in QUIET else given.all
         levels[rule] = named[rule] or for_all or brought[rule] or "enforce"
     return GuardRules(
         levels=levels,

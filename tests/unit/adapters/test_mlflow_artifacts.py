@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +126,9 @@ class Rules:
         self.known = True
         self.person: str | None = None
         self.asked: list[Change] = []
+        self.recorded: list[bool] = []
+        self.noted: list[tuple[str, str]] = []
+        self.refuses = True
 
     def armed(self) -> bool:
         return True
@@ -136,13 +139,18 @@ class Rules:
     def asker(self) -> Asker | None:
         return Asker(login="ana", person=self.person) if self.known else None
 
-    def judge(self, changes: tuple[Change, ...]) -> None:
+    def note(self, run_ids: Iterable[str], login: str) -> None:
+        self.noted += [(run_id, login) for run_id in run_ids]
+
+    def judge(self, changes: tuple[Change, ...], *, recorded: bool) -> None:
         self.asked += changes
-        raise MlflowException("refused")
+        self.recorded.append(recorded)
+        if self.refuses:
+            raise MlflowException("refused")
 
 
 def checks(rules: Any, engine: Engine, destination: Path) -> ArtifactGuard:
-    return ArtifactGuard(rules, rules.judge, Places(engine, str(destination)))
+    return ArtifactGuard(rules, rules.judge, Places(engine, str(destination)), rules.note)
 
 
 async def chunks() -> AsyncIterator[bytes]:
@@ -175,9 +183,11 @@ def test_every_way_to_write_asks_first(engine: Engine, tmp_path: Path, way: str,
     if run == OPEN:
         ways[way]()
         assert rules.asked == []
+        assert rules.noted == [(OPEN, "ana")], "whoever wrote to it"
         return
     with pytest.raises(MlflowException, match="refused"):
         ways[way]()
+    assert rules.noted == []
     (change,) = rules.asked
     assert (change.table, change.operation) == ("artifacts", "delete" if way == "delete" else "insert")
     assert change.key["run_uuid"] == FROZEN
@@ -206,7 +216,7 @@ def test_a_frozen_run_takes_new_reports_from_the_roster_only(
     (folder / "early.md").write_text("refused")
     destination = str(tmp_path) if where == "folder" else DESTINATION
     guard: Any = rules
-    judging = ArtifactGuard(guard, rules.judge, Places(engine, destination))
+    judging = ArtifactGuard(guard, rules.judge, Places(engine, destination), rules.note)
     repository = LocalArtifactRepository(str(tmp_path))
 
     def write() -> None:
@@ -256,7 +266,7 @@ def test_a_path_under_which_nothing_can_be_kept_is_refused(
     engine: Engine, tmp_path: Path, path: str, destination: str | None
 ) -> None:
     rules: Any = Rules()
-    judging = ArtifactGuard(rules, rules.judge, Places(engine, destination or str(tmp_path)))
+    judging = ArtifactGuard(rules, rules.judge, Places(engine, destination or str(tmp_path)), rules.note)
     with pytest.raises(MlflowException, match="nothing can be kept under this path"):
         judging.check(destination or str(tmp_path), path, "insert")
     with pytest.raises(MlflowException, match="nothing can be kept under this path"):
@@ -279,6 +289,14 @@ def test_a_run_that_is_frozen_while_bytes_arrive_keeps_its_own(engine: Engine, t
     with pytest.raises(MlflowException, match="refused"):
         asyncio.run(repository.log_artifact_from_async_stream(slow(), "x.txt", f"1/{OPEN}/artifacts"))
     assert not (tmp_path / "1" / OPEN / "artifacts" / "x.txt").exists()
+
+
+def test_what_is_asked_twice_is_recorded_once(engine: Engine, tmp_path: Path) -> None:
+    rules = Rules()
+    rules.refuses = False
+    repository = guarded(LocalArtifactRepository(str(tmp_path)), checks(rules, engine, tmp_path))
+    asyncio.run(repository.log_artifact_from_async_stream(chunks(), "x.txt", f"1/{FROZEN}/artifacts"))
+    assert rules.recorded == [False, True]
 
 
 def test_bytes_that_nobody_asks_for_are_not_written_and_a_rule_that_is_off_asks_nothing(

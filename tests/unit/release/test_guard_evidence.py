@@ -164,7 +164,7 @@ def test_one_refusal_names_all_parts_of_a_frozen_run() -> None:
         inserted("params", run_uuid=FROZEN, key="a", value="1"),
     )
     (said,) = ruling(*changes).refused
-    assert "data sets, params stay" in said.reason.message
+    assert "changes: data sets, params" in said.reason.message
 
 
 def test_a_mark_without_a_version_freezes_for_the_use_case_of_the_experiment() -> None:
@@ -173,7 +173,7 @@ def test_a_mark_without_a_version_freezes_for_the_use_case_of_the_experiment() -
         inserted("params", run_uuid=FROZEN, key="a"), facts=replace(SHOP, runs={FROZEN: marked})
     ).refused
     assert said.use_case == "churn"
-    assert said.reason.message == "a proposal rests on it, so params stay as they were judged"
+    assert said.reason.message == "a proposal rests on it as it was judged, so nothing of it changes: params"
 
 
 def test_a_frozen_run_may_still_end() -> None:

@@ -164,7 +164,6 @@ def test_a_stage_without_an_environment_says_which_aliases_there_are() -> None:
 @pytest.mark.parametrize(
     ("changes", "wanted"),
     [
-        ((inserted("registered_models", name="scratch"),), {("registration", "model-unknown")}),
         (
             (
                 inserted("registered_models", name="churn"),
@@ -303,9 +302,45 @@ def test_a_training_that_registers_while_it_runs_goes_on_and_its_version_is_quar
     assert codes(alias("churn", "champion", "8"), facts=lacking) == {("alias", "not-proposed")}
 
 
+def test_a_training_that_registers_under_a_name_of_no_use_case_goes_on_too() -> None:
+    made = ruling(inserted("registered_models", name="scratch"))
+    assert not made.refused
+    assert [said.reason.code for said in made.warned] == ["model-unknown"]
+    assert [record.entry.detail["mode"] for record in made.records] == ["quarantine"]
+    answer = ruling(version("scratch", RUNNING, "models:/m-running"))
+    assert not answer.refused
+    assert [said.reason.code for said in answer.warned] == ["quarantined", "model-unknown"]
+    (record,) = answer.records
+    assert (record.entry.detail["mode"], record.entry.detail["run_id"]) == ("quarantine", RUNNING)
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        (version("scratch", RUN, "models:/m-run"), ("registration", "model-unknown")),
+        (version("scratch", None, "s3://bucket/model"), ("registration", "model-unknown")),
+        (version("scratch", RUNNING, "models:/m-old"), ("registration", "source-elsewhere")),
+        (alias("scratch", "best", "8"), ("alias", "model-unknown")),
+        (alias("scratch", "prod", "8"), ("alias", "model-unknown")),
+    ],
+)
+def test_nothing_else_is_open_to_a_name_of_no_use_case(change: Change, wanted: tuple[str, str]) -> None:
+    assert codes(change) == {wanted}
+
+
+STRICT = replace(SHOP, rules=GuardRules(levels={}, from_running="refuse"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [inserted("registered_models", name="scratch"), version("scratch", RUNNING, "models:/m-running")],
+)
+def test_a_team_that_refuses_running_runs_refuses_names_of_no_use_case(change: Change) -> None:
+    assert codes(change, facts=STRICT) == {("registration", "model-unknown")}
+
+
 def test_a_team_may_refuse_versions_from_running_runs() -> None:
-    strict = replace(SHOP, rules=GuardRules(levels={}, from_running="refuse"))
-    answer = ruling(version("churn", RUNNING, "models:/m-running"), facts=strict)
+    answer = ruling(version("churn", RUNNING, "models:/m-running"), facts=STRICT)
     assert [said.reason.code for said in answer.refused] == ["run-running"]
 
 

@@ -90,6 +90,7 @@ def test_every_reason_to_refuse_is_told() -> None:
     )
     codes = ["role", "override-rule", "override-time", "override-reason"]
     assert [reason.code for reason in said.reasons] == codes
+    assert said.remarks == ()
     assert decide_override(RULES, "alias", actor=CLEO.email, minutes=1, reason=WHY, people=MAY).allowed
 
 

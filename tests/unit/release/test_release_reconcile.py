@@ -119,12 +119,19 @@ def test_an_alias_that_was_moved_through_the_server_names_who_moved_it() -> None
         subject="churn@prod",
         statement=None,
         reasons=(),
-        detail={},
+        detail={"operation": "set alias", "version": 2},
     )
     (by_somebody,) = found(seen(prod=2), moved).found
     assert "guard:alias by cleo@shop.example" in by_somebody.message
     (by_nobody,) = found(seen(prod=2)).found
     assert "no entry of the audit log says who moved it" in by_nobody.message
+    for other in (
+        replace(moved, detail={"operation": "set alias", "version": 3}),
+        replace(moved, detail={"operation": "delete alias", "version": 2}),
+        replace(moved, action="reconcile", detail={"to": 1}),
+    ):
+        (one,) = found(seen(prod=2), moved, other).found
+        assert "no entry of the audit log says who moved it" in one.message
 
 
 CHANGED = replace(SOUND, model=digest("other"))
@@ -138,6 +145,7 @@ CHANGED = replace(SOUND, model=digest("other"))
         ("revert", seen(prod=2), [("prod", 1, True)]),
         ("revert", seen(prod=None), [("prod", 1, True)]),
         ("revert", seen(test=1), [("test", None, True)]),
+        ("revert", seen(replace(SOUND, model=None, unread="no artifacts"), prod=2), [("prod", None, False)]),
         ("revert", seen(CHANGED), [("prod", None, False)]),
         ("revert", seen(CHANGED, prod=2), [("prod", None, False)]),
         ("quarantine", seen(), []),

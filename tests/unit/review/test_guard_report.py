@@ -1,11 +1,21 @@
 """What the guard's rules had to say in a period: how often, whom, what, and what turning one on would refuse."""
 
+from dataclasses import replace
+from typing import Literal
+
+from hypothesis import given
+from hypothesis.strategies import fixed_dictionaries, sampled_from
+
 from signoff.evidence.ledger import Entry
 from signoff.record.digest import Json
 from signoff.review.guard_report import guard_report, guard_report_text
-from signoff.standard.guard import GuardRules
+from signoff.standard.guard import GUARD_RULES, LEVELS, GuardRule, GuardRules, Level
+from signoff.standard.load import load_standard
+from signoff.standard.scaffold import scaffold
 
 RULES = GuardRules(levels={"alias": "enforce", "reserved-tag": "warn", "freeze": "off"})
+
+PLAIN = scaffold("mid", "classification", "churn", "ana@shop.example")
 
 
 def entry(
@@ -69,10 +79,29 @@ def test_the_page_says_what_turning_a_rule_on_would_have_refused() -> None:
     )
     text = guard_report_text(report)
     assert "alias (refuses now): 2 refused, 0 warned" in text
-    assert "turned on, it would have refused 1 change of 1 person: guard: {reserved-tag: enforce}" in text
+    assert (
+        "turned on, it would have refused 1 change of 1 person; in the standard:\n    guard: {all: " in text
+    )
     assert "BREAK-GLASS churn: rule freeze\N{REPLACEMENT CHARACTER}lifted" in text
     assert "freeze (is off now): 0 refused, 0 warned, 1 let pass under break-glass" in text
     assert "nothing to say: experiment, " in text
+
+
+@given(
+    levels=fixed_dictionaries({rule: sampled_from(LEVELS) for rule in GUARD_RULES}),
+    running=sampled_from(["quarantine", "refuse"]),
+    link=sampled_from(["", "https://wiki.shop.example/releases"]),
+)
+def test_the_section_that_turns_a_rule_on_is_valid_and_changes_nothing_else(
+    levels: dict[GuardRule, Level], running: Literal["quarantine", "refuse"], link: str
+) -> None:
+    rules = GuardRules(levels=levels, from_running=running, link=link)
+    for row in guard_report((), rules=rules, since="2026-11-15", until="2026-11-22").rules:
+        if levels[row.rule] == "enforce":
+            assert row.turn_on == ""
+            continue
+        read = load_standard(f"{row.turn_on}\n{PLAIN}", "signoff.yaml").guard
+        assert read.to_json() == replace(rules, levels={**levels, row.rule: "enforce"}).to_json()
 
 
 def test_a_quiet_week_says_so() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from signoff.apps.server.actor import REQUEST, Scope
+from signoff.apps.server.actor import REQUEST, Scope, asked_address, asking
 from signoff.apps.server.asgi import TOLD, GuardedServer, Message, Receive, Send, warning_headers
 from signoff.apps.server.login import Denied, Gate, is_cross_origin
 from signoff.release.guard.model import Objection, Ruling
@@ -168,3 +168,24 @@ async def _nothing() -> Message:
 
 async def _ignored(message: Message) -> None:
     assert message
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        (b"mlflow.lab.example", "https://mlflow.lab.example"),
+        (b"127.0.0.1:5000", "https://127.0.0.1:5000"),
+        (b"[::1]:5000", "https://[::1]:5000"),
+        (b"evil.example/x", ""),
+        (b"lab.example\nMore: evil", ""),
+        (b"ana@evil.example", ""),
+        (b"", ""),
+    ],
+)
+def test_a_link_names_the_host_that_was_asked_and_nothing_that_is_no_host(host: bytes, address: str) -> None:
+    with asking({"type": "http", "scheme": "https", "headers": [(b"host", host)]}):
+        assert asked_address() == address
+
+
+def test_without_a_request_a_link_is_a_path() -> None:
+    assert asked_address() == ""

@@ -2,19 +2,22 @@
 
 import os
 import stat
+import sys
 from pathlib import Path
 
 import pytest
 
-from signoff.apps.server.prefork import kept_secret
+from signoff.apps.server.prefork import kept_secret, prepare
 from signoff.apps.server.prerequisites import (
     is_loopback,
     minor_version,
+    require,
     require_artifacts,
     require_only_uvicorn,
 )
 from signoff.apps.server.settings import Settings, worker_settings
-from signoff.errors import EvidenceError, UsageError
+from signoff.apps.server.start import Wanted, plan
+from signoff.errors import EvidenceError, SignoffError, UsageError
 
 DATABASE = "sqlite:///m.db"
 
@@ -51,6 +54,54 @@ def test_only_loopback_is_this_machine_alone(host: str, alone: bool) -> None:  #
 def test_what_the_guard_cannot_stand_in_front_of_is_refused(given: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         require_only_uvicorn(given)
+
+
+@pytest.mark.parametrize(
+    ("value", "starts"),
+    [
+        ("true", False),
+        ("1", False),
+        ("True", False),
+        ("yes", False),
+        ("false", True),
+        ("0", True),
+        ("", True),
+    ],
+)
+def test_workspaces_are_refused_in_the_environment_too(tmp_path: Path, value: str, *, starts: bool) -> None:
+    wanted = Wanted(
+        standard=tmp_path / "signoff.yaml",
+        database=f"sqlite:///{tmp_path}/mlflow.db",
+        artifacts="mlartifacts",
+        serve_artifacts=True,
+        bucket_write_protected=False,
+        key=None,
+        auth="none",
+        host="127.0.0.1",
+        port=5000,
+        workers=1,
+        static_prefix=None,
+        mlflow_options=(),
+    )
+    with pytest.raises(SignoffError) as direct:
+        plan(wanted, {"MLFLOW_ENABLE_WORKSPACES": value})
+    assert ("MLFLOW_ENABLE_WORKSPACES" not in str(direct.value)) == starts  # without it: there is no standard
+
+
+def test_an_address_whose_driver_is_missing_is_told_before_mlflow_starts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    address = "postgresql+psycopg://db.invalid/mlflow"
+    settings = Settings(standard=tmp_path / "signoff.yaml", key=None, auth="none", database=address)
+    with pytest.raises(UsageError, match="psycopg is not installed") as told:
+        require(settings, host="127.0.0.1")
+    assert "postgresql+psycopg2://" in str(told.value.hint)
+
+
+def test_mlflows_own_command_refuses_workspaces_in_the_environment() -> None:
+    with pytest.raises(UsageError, match="MLFLOW_ENABLE_WORKSPACES=true"):
+        prepare({}, {"MLFLOW_ENABLE_WORKSPACES": "true"})
 
 
 def test_mlflows_defaults_are_not_refused() -> None:

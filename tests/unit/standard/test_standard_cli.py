@@ -81,6 +81,7 @@ def test_a_gitignore_gains_only_what_it_lacks(folder: Path) -> None:
         "mlartifacts/",
         "basic_auth.db",
         ".signoff-server-secret",
+        "keys/",
     ]
 
 

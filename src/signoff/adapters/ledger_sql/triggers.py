@@ -18,6 +18,7 @@ from typing import Literal
 from signoff.adapters.ledger_sql.address import parse_address
 from signoff.adapters.ledger_sql.connection import Session, write_session
 from signoff.errors import StoreError
+from signoff.record.capture import PLATFORM_PREFIX, READ
 from signoff.release.guard.evidence import FROZEN_MARK
 
 Event = Literal["INSERT", "UPDATE", "DELETE"]
@@ -33,6 +34,11 @@ _FROZEN = "EXISTS (SELECT 1 FROM runs r WHERE r.entry_point_name = '" + FROZEN_M
 _VOUCHED = (
     "EXISTS (SELECT 1 FROM signoff_statement s WHERE s.kind IN ('proposal', 'release', 'inherited')"
     " AND s.version = OLD.name || '/' || CAST(OLD.version AS TEXT))"
+)
+
+_READ_TAGS = (
+    f"ROW.key IN ({', '.join(repr(tag) for tag in READ)})"
+    f" OR substr(ROW.key, 1, {len(PLATFORM_PREFIX)}) = '{PLATFORM_PREFIX}'"
 )
 
 
@@ -68,6 +74,13 @@ _RULES = (
             message=_LOGGED,
         )
         for table in ("metrics", "latest_metrics", "params")
+    ),
+    _Rule(
+        name="tags",
+        table="tags",
+        events=_ALL,
+        when=f"({_READ_TAGS}) AND " + _FROZEN.format("r.run_uuid = ROW.run_uuid"),
+        message="this run is frozen, and what was captured of it is part of that",
     ),
     _Rule(
         name="inputs",

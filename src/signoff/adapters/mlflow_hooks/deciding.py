@@ -59,7 +59,7 @@ def decide(guard: Guard, changes: tuple[Change, ...], session: Any, *, at_once: 
         changes = tuple(_as_it_is_now(change, lookup) for change in changes)
     try:
         ruling = guard.decide(changes, lookup=lookup)
-        link = guard.rules().link
+        link = guard.link(ruling.refused[0].rule) if ruling.refused else ""
     except NotReadError as missing:
         raise unread(missing) from missing
     except Exception as error:

@@ -15,7 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
-from signoff.adapters.mlflow_hooks import patience
+from signoff.adapters.mlflow_hooks import coauthors, patience
 from signoff.adapters.mlflow_hooks.deciding import decide, forget, write_records
 from signoff.adapters.mlflow_hooks.refusal import NO_ACTOR, OUTSIDE, denied
 from signoff.adapters.mlflow_hooks.rows import Row, only_stamps, pending
@@ -162,6 +162,15 @@ def _before_flush(session: Any, _context: object, _instances: object) -> None:
     rows: list[Row] = list(pending(session))
     _judge(session, rows, "flush")
     WRITING.tables = frozenset(row.table for row in rows) | _sign_new_runs(session)
+    _note_login(session, rows)
+
+
+def _note_login(session: Any, rows: list[Row]) -> None:
+    """Keep who writes to a run that somebody else made."""
+    if (guard := _process.guard) is None or (asker := guard.asker()) is None or asker.single_user:
+        return
+    if not warrants() and guard.rules().level("registration") != "off":
+        coauthors.note_in_session(session, rows, asker.login)
 
 
 def _sign_new_runs(session: Any) -> frozenset[str]:
@@ -198,7 +207,9 @@ def _do_orm_execute(state: Any) -> None:
     if not warrants():
         # Even where no row matches: what is refused does not depend on what another transaction adds meanwhile.
         _somebody_asks(operation_of(state), state.statement.table.name)
-    _judge(state.session, rows_of_statement(state), "bulk")
+    rows = rows_of_statement(state)
+    _judge(state.session, rows, "bulk")
+    _note_login(state.session, rows)
     state.update_execution_options(**{DECIDED: True})
 
 
@@ -210,7 +221,10 @@ def _before_cursor_execute(
     if context is not None and context.execution_options.get(DECIDED):
         return
     if table_of(context) not in WRITING.tables:
-        _judge(_OnConnection(connection), rows_of_cursor(statement, context), "cursor")
+        rows = rows_of_cursor(statement, context)
+        session = _OnConnection(connection)
+        _judge(session, rows, "cursor")
+        _note_login(session, rows)
 
 
 class _OnConnection:
@@ -238,9 +252,14 @@ def _before_commit(session: Any) -> None:
     write_records(guard, session)
 
 
+def _after_commit(session: Any) -> None:
+    coauthors.committed(session)
+
+
 def _after_soft_rollback(session: Any, previous: Any) -> None:
     WRITING.tables = frozenset()
     forget(session, previous)
+    coauthors.rolled_back(session)
 
 
 _LISTENERS: tuple[tuple[Any, str, Callable[..., None]], ...] = (
@@ -248,6 +267,7 @@ _LISTENERS: tuple[tuple[Any, str, Callable[..., None]], ...] = (
     (Session, "after_flush", _after_flush),
     (Session, "do_orm_execute", _do_orm_execute),
     (Session, "before_commit", _before_commit),
+    (Session, "after_commit", _after_commit),
     (Session, "after_soft_rollback", _after_soft_rollback),
     (Engine, "before_cursor_execute", _before_cursor_execute),
 )

@@ -210,6 +210,11 @@ class MlflowStore:
         with self._asking(), warranted("tags", run_uuid=run_id, key=key, value=value):
             self._client().set_tag(run_id, key, value)
 
+    def tag(self, run_id: str, key: str) -> str:
+        """A tag of a run; "" when it has none of that name."""
+        with self._asking():
+            return str(self._client().get_run(run_id).data.tags.get(key, ""))
+
     def inputs_of(self, run_id: str) -> tuple[InputCopy, ...]:
         """The inputs that a run logged, as MLflow keeps them."""
         with self._asking():

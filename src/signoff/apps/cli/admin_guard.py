@@ -136,6 +136,7 @@ def reconcile(
     Exit code 1 when something was found, 2 when something could not be read. To change an alias it takes the key of
     somebody who may promote or roll back.
     """
+    import os
     import time
     from dataclasses import replace
 
@@ -148,6 +149,7 @@ def reconcile(
     policy: Policy = "revert" if revert else "quarantine" if quarantine else "report"
     workspace = open_workspace(standard)
     actor = actor_of(workspace, key)
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     before: LogHead | None = None
     shown = ""
     while True:

@@ -10,9 +10,9 @@ from signoff.standard.names import ROSTER_FILE
 
 _IGNORED = (
     *("mlflow.db", "mlflow.db-*", "ledger.db", "ledger.db-*", "mlruns/", "mlartifacts/"),
-    *("basic_auth.db", ".signoff-server-secret"),
+    *("basic_auth.db", ".signoff-server-secret", "keys/"),
 )
-"""What a local MLflow, or its guarded server, writes beside the code."""
+"""What a local MLflow, its guarded server, or `signoff admin keys new keys/…` writes beside the code."""
 
 
 @click.command("init", short_help="Write a commented standard to start from.")

@@ -6,6 +6,7 @@ it what MLflow's login has found by then.
 """
 
 import getpass
+import re
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,6 +22,7 @@ Scope: TypeAlias = MutableMapping[str, Any]
 
 REQUEST: ContextVar[Scope | None] = ContextVar("signoff_request", default=None)
 """The scope of the request that is being answered."""
+_HOST = re.compile(r"[A-Za-z0-9.\-]+(:\d{1,5})?\Z|\[[0-9A-Fa-f:.]+\](:\d{1,5})?\Z")
 _KEPT = 4096
 """Logins remembered, so that a stream of new ones does not fill the memory."""
 
@@ -34,6 +36,14 @@ def asking(scope: Scope) -> Iterator[None]:
         yield
     finally:
         REQUEST.reset(held)
+
+
+def asked_address() -> str:
+    """Scheme and host under which the client asked, such as ``https://mlflow.lab.example``; "" when it says none."""
+    scope = REQUEST.get() or {}
+    host = next((value for name, value in scope.get("headers", ()) if name == b"host"), b"")
+    said = host.decode("latin-1")
+    return f"{scope['scheme']}://{said}" if "scheme" in scope and _HOST.match(said) else ""
 
 
 def authenticated_login() -> str | None:

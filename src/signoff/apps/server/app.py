@@ -6,6 +6,7 @@ MLflow's command imports this module before it starts any worker, and each worke
 import os
 import sys
 from collections.abc import Mapping
+from functools import partial
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ def _compose(settings: Settings) -> "GuardedServer":
     from mlflow.version import VERSION
 
     from signoff.adapters import mlflow_artifacts
-    from signoff.adapters.mlflow_hooks import install, problems
+    from signoff.adapters.mlflow_hooks import coauthors, install, problems
     from signoff.apps.server import selftest
     from signoff.apps.server.asgi import GuardedServer
     from signoff.apps.server.guard import open_guard
@@ -45,7 +46,11 @@ def _compose(settings: Settings) -> "GuardedServer":
     inner, guest = _mlflow_app(settings.auth)
     tracking, registry = handlers._get_tracking_store(), handlers._get_model_registry_store()  # noqa: SLF001 - made once per worker
     mlflow_artifacts.install(
-        guard, _judge(guard, tracking.engine), destination=settings.destination, engine=tracking.engine
+        guard,
+        _judge(guard, tracking.engine),
+        note=partial(coauthors.note, tracking.engine),
+        destination=settings.destination,
+        engine=tracking.engine,
     )
     found = selftest.problems(
         selftest.Built(
@@ -101,10 +106,11 @@ def _judge(guard: "ServerGuard", engine: Any) -> Any:
     from signoff.adapters.mlflow_hooks.deciding import decide
     from signoff.release.guard.model import Change
 
-    def judge(changes: tuple[Change, ...]) -> None:
+    def judge(changes: tuple[Change, ...], *, recorded: bool) -> None:
         with Session(engine) as session:
             decide(guard, changes, session)
-            session.commit()
+            if recorded:
+                session.commit()
 
     return judge
 

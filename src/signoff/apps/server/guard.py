@@ -7,7 +7,7 @@ every write (`asker`, `rules`) is answered from memory.
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -16,13 +16,13 @@ from signoff.adapters.key_files import SigningKey, load_key
 from signoff.adapters.ledger_sql import SqlLedger
 from signoff.adapters.mlflow_store import MlflowStore
 from signoff.apps.repeated import RepeatedRefusals
-from signoff.apps.server.actor import REQUEST
+from signoff.apps.server.actor import REQUEST, asked_address
 from signoff.apps.server.asgi import TOLD
 from signoff.apps.server.button import Button, Memory
 from signoff.apps.server.facts import Facts, undecided
 from signoff.apps.server.in_force import InForce, RulesInForce
 from signoff.apps.server.ledger_view import LedgerView
-from signoff.apps.server.settings import Settings
+from signoff.apps.server.settings import PAGES_PREFIX, Settings
 from signoff.apps.verbs.recording import append_refusals, mirror_status
 from signoff.apps.workspace import Workspace, now
 from signoff.errors import ConflictError, StoreError
@@ -33,6 +33,7 @@ from signoff.release.guard.decide import decide
 from signoff.release.guard.explain import warning_line
 from signoff.release.guard.model import Asker, Change, Objection, Record, Ruling, governed_entry
 from signoff.release.guard.ports import StoreLookup
+from signoff.release.guard.registration import QUARANTINED
 from signoff.release.model import Reason
 from signoff.standard.guard import GUARD_RULES, GuardRule, GuardRules
 
@@ -47,7 +48,11 @@ _ASKER = "signoff.asker"
 _RUN = re.compile(r"run ([0-9a-f]{32})\b")
 _SIGNED = "signoff.signed"
 """Key of a request's scope: entries of releases and rollbacks that its transactions were to bring."""
+_LATER = "signoff.later"
+"""Key of a request's scope: entries of warnings that could not be written with what they are about."""
 _WARNING_TAG = "signoff.warning"
+_MOST_WARNINGS = 5
+"""Lines of that tag: the newest."""
 _LONGEST_TAG = 4000
 """Characters; MLflow takes a few more."""
 _TRIES = 5
@@ -75,6 +80,7 @@ def open_guard(settings: Settings) -> "ServerGuard":
         artifact_root=os.environ.get(ROOT_VARIABLE, ""),
         key=None if settings.key is None else load_key(settings.key),
         single_user=settings.auth == "none",
+        static_prefix=settings.static_prefix,
     )
 
 
@@ -88,6 +94,7 @@ class ServerGuard:
         artifact_root: the server's default artifact root.
         key: the server's own key; None: nothing new is released over MLflow's API.
         single_user: the server has no login.
+        static_prefix: path that the server's pages lie below; "" for none.
 
     Raises:
         StandardError: standard or roster have faults.
@@ -103,11 +110,13 @@ class ServerGuard:
         artifact_root: str = "",
         key: SigningKey | None = None,
         single_user: bool = False,
+        static_prefix: str = "",
     ) -> None:
         self._database = database
         self._artifacts = artifacts
         self._artifact_root = artifact_root
         self._key = key
+        self._static_prefix = static_prefix
         self._ledger = SqlLedger(database)
         self._store = MlflowStore(database, served=artifacts)
         self._view = LedgerView()
@@ -150,6 +159,11 @@ class ServerGuard:
         """See `Guard`."""
         return self._in_force.rules.standard.guard
 
+    def link(self, rule: GuardRule) -> str:
+        """See `Guard`."""
+        page = f"{self._static_prefix}{PAGES_PREFIX}/rules/{rule}"
+        return self.rules().link or f"{asked_address()}{page}"
+
     def decide(self, changes: tuple[Change, ...], *, lookup: StoreLookup) -> Ruling:
         """See `Guard`."""
         in_force = self._in_force.rules
@@ -166,7 +180,7 @@ class ServerGuard:
         except NotReadError:
             raise
         except Exception as error:  # noqa: BLE001 - MLflow would answer 500, and clients repeat that for minutes
-            return _refusing(changes, undecided(error))
+            return _undecided(changes, undecided(error), asker=asker, rules=in_force.standard.guard)
 
     def told(self, ruling: Ruling) -> None:
         """See `Guard`."""
@@ -188,13 +202,35 @@ class ServerGuard:
         asker = None if scope is None else scope.get(_ASKER)
         refused = dict.fromkeys(objection for ruling in told for objection in ruling.refused)
         entries = [_refusal(subject, asker, self._in_force.rules) for subject in _by_subject(refused)]
-        append_refusals(self.workspace(), *entries)
+        append_refusals(self.workspace(), *entries, *([] if scope is None else scope.get(_LATER, [])))
         self._mark_versions([] if scope is None else scope.get(_SIGNED, []))
-        self._mark_runs(dict.fromkeys(objection for ruling in told for objection in ruling.warned))
+        warned = dict.fromkeys(objection for ruling in told for objection in ruling.warned)
+        self._mark_runs(warned)
+        self._mark_quarantined(objection for objection in warned if objection.reason.code == QUARANTINED)
 
     def write(self, records: tuple[Record, ...], *, connection: object) -> None:
-        """See `Guard`."""
+        """See `Guard`. Where every rule only warns, a log that cannot be written refuses nothing either."""
         raw = cast("DbapiConnection", connection)
+        rules = self.rules()
+        if any(record.envelope for record in records) or any(
+            rules.level(rule) == "enforce" for rule in GUARD_RULES
+        ):
+            self._write(records, raw)
+            return
+        cursor = raw.cursor()
+        cursor.execute("SAVEPOINT signoff_warned")
+        try:
+            self._write(records, raw)
+        except Exception as error:  # noqa: BLE001 - of any kind: what it is about was allowed
+            cursor.execute("ROLLBACK TO SAVEPOINT signoff_warned")
+            _log.warning("signoff: warnings are logged later: %s", error)
+            scope = REQUEST.get()
+            if scope is not None:
+                scope.setdefault(_LATER, []).extend(record.entry for record in records)
+                scope.setdefault(TOLD, [])
+        cursor.execute("RELEASE SAVEPOINT signoff_warned")
+
+    def _write(self, records: tuple[Record, ...], raw: "DbapiConnection") -> None:
         writer = self._ledger.writer_on(raw, known=self._has_ledger)
         self._has_ledger = True
         for use_case, size in _sizes(records).items():
@@ -253,11 +289,26 @@ class ServerGuard:
             if found := _RUN.search(f"{objection.subject} {objection.reason.message}"):
                 lines.setdefault(found[1], []).append(warning_line(objection))
         for run_id, said in lines.items():
-            value = "\n".join(said)[:_LONGEST_TAG]
             try:
+                kept = self._store.tag(run_id, _WARNING_TAG).splitlines()
+                value = "\n".join([*dict.fromkeys((*kept, *said))][-_MOST_WARNINGS:])[:_LONGEST_TAG]
                 self._store.set_tag(run_id, _WARNING_TAG, value)
             except StoreError as error:
                 _log.warning("signoff: a warning could not be shown on run %s: %s", run_id, error.what)
+
+    def _mark_quarantined(self, told: Iterable[Objection]) -> None:
+        """Show on versions that they are in quarantine; a proposal of one replaces that."""
+        for objection in told:
+            name, _, number = objection.subject.rpartition("/")
+            run = _RUN.search(objection.reason.message)
+            if run is None or not number.isdecimal():
+                continue
+            try:
+                kept = self.workspace().reader().version(name, int(number))
+                if kept is not None and kept.run_id == run[1]:
+                    mirror_status(self.workspace(), name, int(number), QUARANTINED)
+            except StoreError as error:
+                _log.warning("signoff: %s could not be marked: %s", objection.subject, error.what)
 
     def _mark_versions(self, signed: list[Record]) -> None:
         """Show on versions where they were released or taken back, once the ledger says so; for people's eyes."""
@@ -316,10 +367,43 @@ def _grown_on(ledger: SqlLedger, connection: "DbapiConnection", since: int) -> "
 
 def _refusing(changes: tuple[Change, ...], reason: Reason) -> Ruling:
     """Refuse all of it for a reason that no rule has."""
+    return Ruling(refused=(_objection(changes, reason),))
+
+
+def _undecided(changes: tuple[Change, ...], reason: Reason, *, asker: Asker, rules: GuardRules) -> Ruling:
+    """Refuse what cannot be decided; where every rule only warns it happens, and the log says so if it can."""
+    if any(rules.level(rule) == "enforce" for rule in GUARD_RULES):
+        return _refusing(changes, reason)
+    objection = _objection(changes, reason)
+    entry = governed_entry(
+        at=now(),
+        asker=asker,
+        action=f"guard:{objection.rule}",
+        use_case="",
+        subject=objection.subject,
+        reasons=(f"would be refused: ({reason.code}) {reason.message}",),
+        detail={"mode": "warn", "rule": objection.rule, "operation": changes[0].operation},
+    )
+    return Ruling(warned=(objection,), records=(Record(entry=entry),))
+
+
+def _objection(changes: tuple[Change, ...], reason: Reason) -> Objection:
     tables = dict.fromkeys(change.table for change in changes)
     rule: GuardRule = next((_RULE_OF[table] for table in tables if table in _RULE_OF), "freeze")
-    subject = f"change of {', '.join(tables) or 'nothing'}"
-    return Ruling(refused=(Objection(rule=rule, use_case="", subject=subject, reason=reason),))
+    named = dict.fromkeys(name for change in changes if (name := _named(change)))
+    subject = f"change of {', '.join(named or tables) or 'nothing'}"
+    return Objection(rule=rule, use_case="", subject=subject, reason=reason)
+
+
+def _named(change: Change) -> str:
+    """What people call the row; "" for one that they have no name for."""
+    name = change.value("name")
+    if change.table == "registered_model_aliases":
+        return f"{name}@{change.value('alias')}"
+    if change.table == "model_versions":
+        return f"{name}/{change.value('version')}"
+    run_id = change.value("run_uuid")
+    return "" if run_id is None else f"{change.table.replace('_', ' ')} of run {run_id}"
 
 
 def _sizes(records: tuple[Record, ...]) -> dict[str, int]:

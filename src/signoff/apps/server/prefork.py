@@ -20,6 +20,7 @@ from signoff.apps.server import start_errors
 from signoff.apps.server.prerequisites import (
     require,
     require_artifacts,
+    require_no_workspaces,
     require_only_uvicorn,
 )
 from signoff.apps.server.settings import (
@@ -75,6 +76,7 @@ def prepare(options: Mapping[str, object], environ: MutableMapping[str, str]) ->
         SignoffError: the server must not start.
     """
     require_only_uvicorn(options)
+    require_no_workspaces(environ)
     # The server reads artifacts for each proposal: MLflow's bars for that would fill its log.
     environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     write_protected = environ.get(WRITE_PROTECTED_VARIABLE, "").lower() in _TRUE

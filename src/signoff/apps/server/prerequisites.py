@@ -15,6 +15,8 @@ from signoff.errors import EvidenceError, StoreError, UsageError
 
 _KINDS = ("sqlite", "postgresql")
 _PLUGINS = "mlflow.app"
+_WORKSPACES = "MLFLOW_ENABLE_WORKSPACES"
+_NO = ("", "false", "0")
 
 
 def require(settings: Settings, *, host: str) -> tuple[str, ...]:
@@ -73,10 +75,27 @@ def require_only_uvicorn(given: Mapping[str, object]) -> None:
     if given.get("artifacts_only"):
         raise UsageError("--artifacts-only: a server of artifacts alone has nothing to decide by")
     if given.get("enable_workspaces"):
-        raise UsageError(
-            "--enable-workspaces: with workspaces a model's name is not unique, and the standard names models",
-            hint="one guarded server per workspace",
-        )
+        raise _workspaces("--enable-workspaces")
+
+
+def require_no_workspaces(environ: Mapping[str, str]) -> None:
+    """Refuse the variable that does what the option does.
+
+    Args:
+        environ: the server's environment.
+
+    Raises:
+        UsageError: it is set to anything but a no.
+    """
+    if environ.get(_WORKSPACES, "").strip().lower() not in _NO:
+        raise _workspaces(f"{_WORKSPACES}={environ[_WORKSPACES]}")
+
+
+def _workspaces(where: str) -> UsageError:
+    return UsageError(
+        f"{where}: with workspaces a model's name is not unique, and the standard names models",
+        hint="one guarded server per workspace",
+    )
 
 
 def require_artifacts(given: Mapping[str, object], *, write_protected: bool) -> None:
@@ -154,8 +173,26 @@ def _require_database(uri: str) -> None:
         if not address.path.parent.is_dir():
             raise StoreError("there is no such folder", where=str(address.path.parent))
         return
+    if not isinstance(address, SqliteAddress):
+        _require_driver(uri)
     with read_session(address) as session:
         has_table(session, "experiments")  # SQLite reads nothing of a file before it is asked for a table
+
+
+def _require_driver(uri: str) -> None:
+    """MLflow opens the database by SQLAlchemy, which takes one driver for an address that names none."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import NoSuchModuleError
+
+    try:
+        make_url(uri).get_dialect().import_dbapi()
+    except (ImportError, NoSuchModuleError) as error:
+        missing = (isinstance(error, ImportError) and error.name) or "a driver for it"
+        raise UsageError(
+            f"MLflow cannot open this address: {missing} is not installed",
+            where=shown(uri),
+            hint="write the address as postgresql+psycopg2://…, after pip install psycopg2-binary",
+        ) from error
 
 
 def _require_workspace(settings: Settings) -> tuple[str, ...]:

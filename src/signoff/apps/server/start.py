@@ -8,7 +8,13 @@ from pathlib import Path
 
 from signoff.addresses import shown
 from signoff.apps.server.administrator import require_administrator
-from signoff.apps.server.prerequisites import require, require_artifacts, require_only_uvicorn, require_port
+from signoff.apps.server.prerequisites import (
+    require,
+    require_artifacts,
+    require_no_workspaces,
+    require_only_uvicorn,
+    require_port,
+)
 from signoff.apps.server.settings import APP_NAME, KEY_VARIABLE, WRITE_PROTECTED_VARIABLE, Settings
 from signoff.errors import UsageError
 
@@ -100,6 +106,7 @@ def plan(wanted: Wanted, environ: Mapping[str, str]) -> Command:
     }
     _require_plain_options(wanted.mlflow_options)
     require_only_uvicorn(given)
+    require_no_workspaces(environ)
     require_artifacts(given, write_protected=wanted.bucket_write_protected)
     settings = Settings(standard=wanted.standard, key=wanted.key, auth=wanted.auth, database=wanted.database)
     require(settings, host=wanted.host)

@@ -29,7 +29,7 @@ from signoff.errors import ConflictError, RefusedError, UsageError
 from signoff.evidence.audit import StoredLedger
 from signoff.evidence.dsse import Envelope
 from signoff.evidence.ledger import Entry, LogHead
-from signoff.evidence.log_entry import is_decision, parse_entry, read_entry
+from signoff.evidence.log_entry import COUNT, is_decision, parse_entry, read_entry
 from signoff.evidence.merkle import Frontier, leaf_hash
 from signoff.evidence.nesting import refuse_deep
 from signoff.evidence.roster import Roster
@@ -39,6 +39,7 @@ from signoff.record.digest import Digest
 from signoff.release.guard.model import Asker, governed_entry
 from signoff.release.history import decision_of, read_signed
 from signoff.release.model import Reason, ReleaseDecision
+from signoff.release.reconcile import RECONCILE_ACTION
 from signoff.rollout.triggers import ACTED, MEASURED
 from signoff.text import printable
 
@@ -157,7 +158,7 @@ def accept(workspace: Workspace, submission: Submission, *, asker: Asker) -> Non
         SignoffError: it could not be decided; nothing is written.
     """
     entry = submission.entry
-    if entry.use_case not in workspace.standard.use_cases:
+    if entry.use_case not in workspace.standard.use_cases and not _is_finding(submission):
         raise UsageError(f"the standard knows no use case {entry.use_case!r}")
     _refuse_other_times(entry.at, hours=_MOST_HOURS)
     stored = workspace.ledger(create=True).checked()
@@ -172,7 +173,7 @@ def accept(workspace: Workspace, submission: Submission, *, asker: Asker) -> Non
 
 def _keep_alone(workspace: Workspace, entry: Entry, size: int | None) -> None:
     """Write what happened without a statement of its own."""
-    if entry.outcome == "refused" and size is None:
+    if entry.outcome == "refused" and size is None and COUNT not in entry.detail:
         append_refusals(workspace, entry)
         return
     with workspace.ledger().transaction() as writer:
@@ -298,13 +299,24 @@ def _not_its_entry(submission: Submission, stored: StoredLedger) -> Reason | Non
     return Reason(code="entry-other", message=said)
 
 
+def _is_finding(submission: Submission) -> bool:
+    """Whether it tells what a look around the server found; that is about no use case, or about several."""
+    entry = submission.entry
+    told = (entry.action, entry.outcome, entry.use_case) == (RECONCILE_ACTION, "refused", "")
+    return told and submission.envelope is None
+
+
 def _not_alone(submission: Submission, stored: StoredLedger) -> Reason | None:
     """Why an entry cannot stand without a statement of its own; None when it can."""
     entry = submission.entry
     known = {row.id: row.envelope for row in stored.statements}
     if submission.alias is not None:
         said = "an alias moves with a signed release or rollback only"
-    elif entry.action not in {*_OF_THEIR_OWN, *(name for names in _ACTIONS.values() for name in names)}:
+    elif entry.action not in {
+        *_OF_THEIR_OWN,
+        RECONCILE_ACTION,
+        *(name for names in _ACTIONS.values() for name in names),
+    }:
         said = f"clients do not write entries of action {entry.action!r}"
     elif entry.outcome == "allowed" and entry.action not in _OF_THEIR_OWN:
         said = f"action {entry.action!r} brings a statement"

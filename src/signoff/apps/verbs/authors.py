@@ -10,7 +10,7 @@ def authors_of(workspace: Workspace, run: RunRecord, *, proposal: Signed | None 
     """E-mails of the authors known to the roster, and the other identities as they are.
 
     The committer is asked of git when the commit is at hand; the run's user and contributor are what its
-    client claimed, its login what a guarded server authenticated.
+    client claimed, the logins of whoever made it or logged to it what a guarded server authenticated.
 
     Args:
         workspace: for the roster and the repository.
@@ -19,7 +19,7 @@ def authors_of(workspace: Workspace, run: RunRecord, *, proposal: Signed | None 
     """
     from signoff.adapters.git import commit_people, find_repository
 
-    identities = {run.user, run.tags.get(capture.CONTRIBUTOR), run.tags.get(capture.LOGIN)}
+    identities = {run.user, run.tags.get(capture.CONTRIBUTOR), *capture.logins(run)}
     commit = capture.fact(run, capture.GIT_COMMIT)
     repository = find_repository(workspace.folder)
     if commit is not None and repository is not None:

@@ -23,6 +23,7 @@ from signoff.release.approval import (
     decide_approval,
     decide_rejection,
 )
+from signoff.release.guard.evidence import evidence_reasons
 from signoff.release.history import decision_of
 from signoff.release.model import Reason, ReleaseDecision
 from signoff.release.proposal import Judged, gate_refusals
@@ -80,6 +81,8 @@ def approve(
         proposal=subject.proposal,
         ticked=ticked,
     )
+    changed = evidence_reasons(subject.record.ref, subject.candidate.changed)
+    decision = replace(decision, reasons=(*decision.reasons, *changed))
     decision = _with_what_stands_in_the_way(_with_unchanged_bytes(decision, subject), subject)
     proposed = None if subject.proposal is None else subject.proposal.statement.subject("decision")
     if not decision.allowed or subject.proposal is None or proposed is None:

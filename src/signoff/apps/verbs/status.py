@@ -6,6 +6,7 @@ from signoff.apps.verbs.recording import histories_of
 from signoff.apps.workspace import Workspace, now
 from signoff.errors import EvidenceError, StoreError
 from signoff.release.canary import trial_words
+from signoff.release.deleted import deleted_versions
 from signoff.release.history import History
 from signoff.release.overview import UseCaseStatus, overview
 from signoff.rollout.recorded import decide_recorded
@@ -32,6 +33,7 @@ def statuses(workspace: Workspace, chosen: Iterable[UseCaseRules]) -> tuple[UseC
             people=workspace.people(),
             today=now(),
             health=_health(workspace, rules, histories[rules.name]),
+            deleted=_deleted(workspace, rules, histories[rules.name]),
         )
         for rules in rows
     )
@@ -45,6 +47,13 @@ def _pointed(workspace: Workspace, model: str, environment: EnvironmentRules) ->
         if environment.server is None:
             raise
         return f"alias @{environment.alias} was not looked at: {error.what}"
+
+
+def _deleted(workspace: Workspace, rules: UseCaseRules, history: History) -> frozenset[int]:
+    if not history.of("proposal"):
+        return frozenset()
+    entries = (row.entry for row in workspace.ledger().entries(use_case=rules.name))
+    return deleted_versions(rules, history, entries)
 
 
 def _trial(workspace: Workspace, history: History, environment: str) -> tuple[str, ...]:

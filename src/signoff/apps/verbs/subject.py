@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from signoff.apps.verbs.authors import authors_of
 from signoff.apps.verbs.components import components_of
+from signoff.apps.verbs.evidence import changed_since_frozen
 from signoff.apps.verbs.recording import history_of
 from signoff.apps.verbs.reference import VersionReference
 from signoff.apps.workspace import Workspace, private_copy
@@ -82,11 +83,14 @@ def version_subject(
         proposed = None if proposal is None else proposal.statement.subject("model")
         if tried and not workspace.on_server and not gaps and digest == proposed:
             gaps = _tried(workspace, rules, folder)
-    authors = frozenset(proposal.signers) if proposal is not None else frozenset()
+    authors = frozenset(() if proposal is None else proposal.signers)
+    changed: tuple[str, ...] = ()
     if record.run_id is not None:
-        authors = authors_of(workspace, workspace.reader().run(record.run_id), proposal=proposal)
+        run = workspace.reader().run(record.run_id)
+        authors = authors_of(workspace, run, proposal=proposal)
+        changed = changed_since_frozen(workspace, rules, record, run)
     candidate = Candidate(
-        version=record, model=digest, authors=authors, input_gaps=gaps, components=components
+        version=record, model=digest, authors=authors, input_gaps=gaps, components=components, changed=changed
     )
     return VersionSubject(
         rules=rules,

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from signoff.conformance.boundary import use_case_of
 from signoff.record.digest import Json
+from signoff.release.deleted import DELETE_MODEL, DELETE_VERSION
 from signoff.release.guard.aliases import rename_reason
 from signoff.release.guard.flush import (
     SHOWN,
@@ -65,7 +66,7 @@ def _model(flush: Flush, name: str, facts: GuardFacts) -> Iterator[Said]:
     ]
     yield _deed(
         use_case,
-        "delete registered model",
+        DELETE_MODEL,
         subject,
         {
             "versions": versions[:SHOWN],
@@ -96,7 +97,7 @@ def _version(flush: Flush, change: Change, facts: GuardFacts) -> Iterator[Said]:
         # MLflow blanks source, run and description of the row that it keeps: the log is where they are found.
         yield _deed(
             use_case,
-            "delete version",
+            DELETE_VERSION,
             subject,
             {"row": kept({**change.key, **change.before}), "aliases": _aliases(flush, name, number)},
         )

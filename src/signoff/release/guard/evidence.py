@@ -8,10 +8,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from signoff.evidence.ledger import Entry
+from signoff.record.capture import is_read
 from signoff.record.digest import Digest, Json
 from signoff.record.run import RunRecord
+from signoff.release.model import Reason
 
-Part = Literal["params", "metrics", "metric history", "datasets", "models", "artifacts"]
+Part = Literal["params", "metrics", "metric history", "datasets", "models", "artifacts", "tags"]
 PARTS: tuple[Part, ...] = get_args(Part)
 FREEZE_ACTION = "freeze"
 """Action of the entry that a proposal of a run brings on a guarded server; its subject is the version."""
@@ -54,7 +57,8 @@ def evidence_digests(
 ) -> dict[str, str]:
     """Digests of a run's evidence, by part, as text.
 
-    Tags and the run's name and description stay open and are left out.
+    Descriptive tags and the run's name and description stay open and are left out; of its tags, those are in that
+    conformance reads.
 
     Args:
         run: the run as the store tells it.
@@ -71,6 +75,7 @@ def evidence_digests(
         "metrics": {name: _number(value) for name, value in run.metrics.items()},
         "datasets": datasets,
         "models": models,
+        "tags": {name: value for name, value in run.tags.items() if is_read(name)},
     }
     if points is not None:
         found["metric history"] = sorted([p.name, p.step, p.at, _number(p.value)] for p in points)
@@ -88,6 +93,46 @@ def _number(value: float) -> str:
 def changed_parts(frozen: Mapping[str, Json], now: Mapping[str, str]) -> tuple[str, ...]:
     """The parts of which both sides have a digest, and not the same."""
     return tuple(part for part in PARTS if part in frozen and part in now and frozen[part] != now[part])
+
+
+def first_freeze(entries: Iterable[Entry], ref: str, *, run_id: str | None = None) -> Entry | None:
+    """The first entry that froze a version's run: a later one could have been added with other digests.
+
+    Args:
+        entries: of the use case, in order.
+        ref: the version, such as ``churn/3``.
+        run_id: its run: MLflow gives the number of a deleted version again; None for whichever came first.
+    """
+    return next(
+        (
+            entry
+            for entry in entries
+            if entry.action == FREEZE_ACTION
+            and entry.outcome == "allowed"
+            and entry.subject == ref
+            and run_id in (None, entry.detail.get("run_id"))
+        ),
+        None,
+    )
+
+
+def evidence_reasons(ref: str, changed: Iterable[str]) -> tuple[Reason, ...]:
+    """Why a version is neither approved nor released whose frozen run shows something else now; empty when it may.
+
+    Args:
+        ref: the version.
+        changed: as `changed_parts` gives it.
+    """
+    told = ", ".join(changed)
+    if not told:
+        return ()
+    return (
+        Reason(
+            code="evidence-changed",
+            message=f"what its run shows is not what was frozen when {ref} was proposed: {told}",
+            fix="find out who changed it (signoff admin reconcile); put it back, or propose a new run",
+        ),
+    )
 
 
 def unseen_parts(frozen: Mapping[str, Json], now: Mapping[str, str]) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ def judge(flush: Flush, _asker: Asker, facts: GuardFacts) -> Iterator[Said]:
                 subject=f"run {run.run_id}",
                 reason=Reason(
                     code="run-frozen",
-                    message=f"{run.frozen_by} rests on it, so {', '.join(parts)} stay as they were judged",
+                    message=f"{run.frozen_by} rests on it as it was judged, so nothing of it changes: {', '.join(parts)}",
                     fix="log to a new run and propose that one; name, description and descriptive tags of this run stay open",
                 ),
             )

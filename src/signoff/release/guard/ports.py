@@ -13,7 +13,7 @@ from signoff.release.guard.model import (
     VersionFacts,
 )
 from signoff.release.model import Reason
-from signoff.standard.guard import GuardRules
+from signoff.standard.guard import GuardRule, GuardRules
 from signoff.standard.model import Standard
 
 
@@ -160,6 +160,9 @@ class Guard(Protocol):
         Raises:
             NotReadError: inside of `signoff.release.guard.ahead.reading_ahead`, when it needs more than was read.
         """
+
+    def link(self, rule: GuardRule) -> str:
+        """Where whoever was refused by a rule reads more: the standard's address, else the server's own page."""
 
     def told(self, ruling: Ruling) -> None:
         """Remember refusals and warnings of this request, to write them down after its response."""

@@ -26,6 +26,8 @@ from signoff.release.guard.ports import GuardFacts
 from signoff.release.model import Reason
 from signoff.standard.model import UseCaseRules
 
+QUARANTINED = "quarantined"
+"""Code of what is said of a version from a run that goes on, and the status that its tag shows."""
 QUARANTINE = "quarantine"
 """Mode of an entry about what is kept though no use case has judged it."""
 _NOT_ENDED = frozenset({"RUNNING", "SCHEDULED"})
@@ -107,25 +109,31 @@ def _new_version(flush: Flush, change: Change, asker: Asker, facts: GuardFacts) 
         yield from _new_prompt_version(change, name, number, asker)
         return
     rules, subject = rules_of_model(facts.standard, name), f"{name}/{number}"
-    if rules is None:
-        yield _objection("", subject, unknown_model(facts, name))
-        return
+    use_case = "" if rules is None else rules.name
     run_id, source = change.after.get("run_id"), change.after.get("source") or ""
     run = None if not run_id else facts.run(run_id)
+    waits = run is not None and run.status in _NOT_ENDED and facts.rules.from_running == "quarantine"
+    if rules is None and not waits:
+        yield _objection("", subject, unknown_model(facts, name))
+        return
     if run is None:
-        yield _objection(rules.name, subject, _no_run(run_id))
+        yield _objection(use_case, subject, _no_run(run_id))
         return
     model = _model_of(source, change.after.get("storage_location") or "", run, facts)
     if model is None:
-        yield _objection(rules.name, subject, _foreign_source(source, run))
+        yield _objection(use_case, subject, _foreign_source(source, run))
         return
-    if run.status in _NOT_ENDED:
-        yield _from_running(rules, subject, run, facts)
-        if facts.rules.from_running == "refuse":
-            return
+    if rules is None:
+        yield Caution(objection=_objection("", subject, _quarantined(run)), mode=QUARANTINE)
+        yield Caution(objection=_objection("", subject, unknown_model(facts, name)), mode=QUARANTINE)
+    elif waits:
+        yield Caution(objection=_objection(use_case, subject, _quarantined(run)), mode=QUARANTINE)
+    elif run.status in _NOT_ENDED:
+        yield _objection(use_case, subject, _running(run))
+        return
     elif reasons := _outside(rules, run, facts) or facts.registration(name, run.run_id, model):
-        yield from (_objection(rules.name, subject, reason) for reason in reasons)
-        yield _objection(rules.name, subject, _proposal(run))
+        yield from (_objection(use_case, subject, reason) for reason in reasons)
+        yield _objection(use_case, subject, _proposal(run))
     yield Deed(
         rule="registration",
         use_case=use_case,
@@ -161,7 +169,7 @@ def _new_prompt_version(change: Change, name: str, number: int | None, asker: As
 def _quarantined(run: RunFacts) -> Reason:
     """Refusing here would end a training of hours: MLflow does not catch it in `log_model`."""
     return Reason(
-        code="quarantined",
+        code=QUARANTINED,
         message=f"it was registered while run {run.run_id} was still running; it is kept in quarantine, and "
         "no alias may point at it until it is proposed",
         fix=f"when the run has ended: signoff propose {run.run_id}",

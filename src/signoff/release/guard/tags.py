@@ -11,26 +11,6 @@ from signoff.release.guard.ports import GuardFacts
 from signoff.release.model import Reason
 
 _PREFIX = "signoff."
-_CAPTURED = frozenset(
-    {
-        capture.USE_CASE,
-        capture.OWNER,
-        capture.CONTRIBUTOR,
-        capture.GIT_COMMIT,
-        capture.GIT_BRANCH,
-        capture.GIT_DIRTY,
-        capture.ENVIRONMENT,
-        capture.PIPELINE,
-        capture.ENTRY_POINT,
-        capture.PYTHON,
-        capture.RUNTIME,
-        capture.ENVIRONMENT_DIGEST,
-        capture.STANDARD_VERSION,
-        capture.STANDARD_DIGEST,
-        capture.TRIGGER,
-    }
-)
-"""What the client plugins say of runs and of what they log; no decision trusts it."""
 _DATASET_PREFIX = "signoff.dataset."
 """How tags begin by which `signoff.log_dataset` describes a run's input."""
 _COLUMN = {
@@ -74,7 +54,7 @@ def captured(table: str, key: str) -> bool:
     """Whether the client plugins write a tag of ours with this name into the table: anybody may then."""
     if table == "input_tags":
         return key.startswith(_DATASET_PREFIX)
-    return table not in _REGISTRY and (key in _CAPTURED or key.startswith(capture.PLATFORM_PREFIX))
+    return table not in _REGISTRY and capture.is_captured(key)
 
 
 def _makes_prompt(flush: Flush, change: Change, key: str) -> bool:
