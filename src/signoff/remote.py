@@ -25,7 +25,7 @@ _ERROR_BYTES = 65536
 _WHAT = {401: "wants valid credentials", 403: "does not allow this", 404: "has no MLflow API here"}
 _HINTS = {
     401: "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
-    403: "ask an administrator of the server for permission to read this",
+    403: "either it is gone (a login's answer is the same then), or ask an administrator of the server for permission",
     404: "check MLFLOW_TRACKING_URI, a path prefix of the server included",
 }
 

@@ -212,6 +212,15 @@ ATTACKS: dict[str, Attack] = {
         403,
         "signature-other",
     ),
+    "the end of a canary that nobody signed": (
+        "ana",
+        lambda p: body(
+            e := signed(p, statement("rollout", model_of(p, 1), version=1, verdict="abort")),
+            entry_for(e, "rollout", "ana"),
+        ),
+        403,
+        "signature-other",
+    ),
     "the server's own key": ("ana", lambda p: noted(p, "server", "ana"), 403, "signature-other"),
     "nobody on the roster": ("mia", lambda p: noted(p, "ana", "ana"), 403, "entry-actor"),
     "a stranger's measurement": (

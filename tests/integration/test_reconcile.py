@@ -67,6 +67,10 @@ AROUND = {
         ["evidence-changed"],
     ),
     "an artifact is rewritten": (rewrite_artifact, ["evidence-changed"]),
+    "a captured tag is removed": (
+        by(f"DELETE FROM tags WHERE key = 'mlflow.user' AND run_uuid = {RUN}"),
+        ["evidence-changed"],
+    ),
     "the run is unmarked": (
         by(f"UPDATE runs SET entry_point_name = '' WHERE run_uuid = {RUN}"),
         ["freeze-mark-gone"],
@@ -196,6 +200,7 @@ STOPPED = {
     "a parameter is removed": f"DELETE FROM params WHERE run_uuid = {RUN}",
     "a parameter is added": f"INSERT INTO params (run_uuid, key, value) VALUES ({RUN}, 'a', 'b')",
     "a captured tag is added": f"INSERT INTO tags (run_uuid, key, value) VALUES ({RUN}, 'signoff.platform.job', 'b')",
+    "a co-author is added": f"INSERT INTO tags (run_uuid, key, value) VALUES ({RUN}, 'signoff.login.0', 'mia')",
     "the run is unmarked": f"UPDATE runs SET entry_point_name = '' WHERE run_uuid = {RUN}",
     "the run is deleted": f"UPDATE runs SET lifecycle_stage = 'deleted' WHERE run_uuid = {RUN}",
     "its row is removed": f"DELETE FROM runs WHERE run_uuid = {RUN}",

@@ -55,7 +55,8 @@ CAPTURED = frozenset(
 )
 """What the client plugins say of runs and of what they log; no decision trusts it."""
 READ = (*sorted(CAPTURED), LOGIN, *sorted({name for names in ELSEWHERE.values() for name in names}))
-"""Tags of a run that conformance, review or lineage read; those that begin with `PLATFORM_PREFIX` too."""
+"""Tags of a run that conformance, approvals, review or lineage read; see `READ_PREFIXES` too."""
+READ_PREFIXES = (PLATFORM_PREFIX, _OTHER_LOGINS)
 
 
 def is_captured(tag: str) -> bool:
@@ -64,8 +65,8 @@ def is_captured(tag: str) -> bool:
 
 
 def is_read(tag: str) -> bool:
-    """Whether conformance, review or lineage read a tag of this name."""
-    return tag in READ or tag.startswith(PLATFORM_PREFIX)
+    """Whether conformance, approvals, review or lineage read a tag of this name."""
+    return tag in READ or tag.startswith(READ_PREFIXES)
 
 
 def login_tag(login: str) -> str:

@@ -227,6 +227,11 @@ def test_a_refusal_reads_rule_first_then_each_reason_with_its_fix() -> None:
     ]
 
 
+def test_what_could_not_be_decided_is_told_without_a_rules_words() -> None:
+    text = refusal_text(refused(Reason(code="undecided", message="the ledger is away")), "")
+    assert text == "signoff refused alias: churn@prod; nothing was changed.\n(undecided) the ledger is away."
+
+
 def test_two_subjects_have_a_heading_each() -> None:
     both = Ruling(refused=(*refused(MISSING).refused, *refused(MISSING, subject="churn@test").refused))
     assert refusal_text(both, "").count("signoff refused alias") == 2

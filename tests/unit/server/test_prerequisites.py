@@ -3,6 +3,7 @@
 import os
 import stat
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,23 @@ def test_what_the_guard_cannot_stand_in_front_of_is_refused(given: dict[str, obj
         require_only_uvicorn(given)
 
 
+def wanted_in(folder: Path) -> Wanted:
+    return Wanted(
+        standard=folder / "signoff.yaml",
+        database=f"sqlite:///{folder}/mlflow.db",
+        artifacts="mlartifacts",
+        serve_artifacts=True,
+        bucket_write_protected=False,
+        key=None,
+        auth="none",
+        host="127.0.0.1",
+        port=5000,
+        workers=1,
+        static_prefix=None,
+        mlflow_options=(),
+    )
+
+
 @pytest.mark.parametrize(
     ("value", "starts"),
     [
@@ -69,23 +87,27 @@ def test_what_the_guard_cannot_stand_in_front_of_is_refused(given: dict[str, obj
     ],
 )
 def test_workspaces_are_refused_in_the_environment_too(tmp_path: Path, value: str, *, starts: bool) -> None:
-    wanted = Wanted(
-        standard=tmp_path / "signoff.yaml",
-        database=f"sqlite:///{tmp_path}/mlflow.db",
-        artifacts="mlartifacts",
-        serve_artifacts=True,
-        bucket_write_protected=False,
-        key=None,
-        auth="none",
-        host="127.0.0.1",
-        port=5000,
-        workers=1,
-        static_prefix=None,
-        mlflow_options=(),
-    )
     with pytest.raises(SignoffError) as direct:
-        plan(wanted, {"MLFLOW_ENABLE_WORKSPACES": value})
+        plan(wanted_in(tmp_path), {"MLFLOW_ENABLE_WORKSPACES": value})
     assert ("MLFLOW_ENABLE_WORKSPACES" not in str(direct.value)) == starts  # without it: there is no standard
+
+
+@pytest.mark.parametrize(
+    ("options", "environ", "why"),
+    [
+        (("--enable-workspaces",), {}, "a model's name is not unique"),
+        (("--registry-store-uri=sqlite:///r.db",), {}, "a registry in a database of its own"),
+        (("--gunicorn-opts", "-w 4"), {}, "the guard needs uvicorn"),
+        (("--default-artifact-root", "s3://b"), {}, "clients would write artifacts past the guard"),
+        (("--workers=3",), {}, "does not go behind"),
+        ((), {"MLFLOW_SERVE_ARTIFACTS": "false"}, "clients would write artifacts past the guard"),
+    ],
+)
+def test_what_is_refused_behind_two_dashes_is_told_why(
+    tmp_path: Path, options: tuple[str, ...], environ: dict[str, str], why: str
+) -> None:
+    with pytest.raises(UsageError, match=why):
+        plan(replace(wanted_in(tmp_path), mlflow_options=options), environ)
 
 
 def test_an_address_whose_driver_is_missing_is_told_before_mlflow_starts(

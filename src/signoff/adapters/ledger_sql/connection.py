@@ -183,4 +183,5 @@ def _store_errors(shown: str, *, secret: str | None = None) -> Iterator[None]:
             text = text.replace(secret, "***")
         hint = _LOCKED_HINT if "locked" in text else "is the database up, and the address right?"
         # The driver's exception may hold the whole connection string: it is not chained.
-        raise StoreError(f"the database answers: {text}", where=shown, hint=hint) from None
+        lead = "cannot be reached" if "connection refused" in text.lower() else "answers"
+        raise StoreError(f"the database {lead}: {text}", where=shown, hint=hint) from None

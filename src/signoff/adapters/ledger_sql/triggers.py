@@ -18,7 +18,7 @@ from typing import Literal
 from signoff.adapters.ledger_sql.address import parse_address
 from signoff.adapters.ledger_sql.connection import Session, write_session
 from signoff.errors import StoreError
-from signoff.record.capture import PLATFORM_PREFIX, READ
+from signoff.record.capture import READ, READ_PREFIXES
 from signoff.release.guard.evidence import FROZEN_MARK
 
 Event = Literal["INSERT", "UPDATE", "DELETE"]
@@ -36,9 +36,11 @@ _VOUCHED = (
     " AND s.version = OLD.name || '/' || CAST(OLD.version AS TEXT))"
 )
 
-_READ_TAGS = (
-    f"ROW.key IN ({', '.join(repr(tag) for tag in READ)})"
-    f" OR substr(ROW.key, 1, {len(PLATFORM_PREFIX)}) = '{PLATFORM_PREFIX}'"
+_READ_TAGS = " OR ".join(
+    (
+        f"ROW.key IN ({', '.join(repr(tag) for tag in READ)})",
+        *(f"substr(ROW.key, 1, {len(prefix)}) = '{prefix}'" for prefix in READ_PREFIXES),
+    )
 )
 
 

@@ -3,6 +3,7 @@
 MLflow's command imports this module before it starts any worker, and each worker then calls `create_app`.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Mapping
@@ -22,12 +23,16 @@ if TYPE_CHECKING:
 
 def create_app() -> "GuardedServer":
     """The application of one worker; a worker that cannot be guarded ends the server instead."""
+    # What is made now stays as long as the worker: each full collection would look at all of it for nothing.
+    gc.disable()
     try:
         return _compose(worker_settings(os.environ))
     except SignoffError as error:
         start_errors.give_up(error)
     except Exception as error:  # noqa: BLE001 - anything else would be a loop of restarts with a page of traceback each
         start_errors.give_up(StoreError(f"the server cannot start: {type(error).__name__}: {error}"))
+    finally:
+        gc.enable()
 
 
 def _compose(settings: Settings) -> "GuardedServer":

@@ -1,5 +1,6 @@
 """Signoff's pages on the guarded server: what is released, what was refused lately, and what each rule is for."""
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
@@ -15,6 +16,7 @@ from signoff.evidence.ledger import Entry
 from signoff.review.server_page import SHOWN, ServerView, rule_page, server_page
 from signoff.standard.guard import GUARD_RULES
 
+_log = logging.getLogger(__name__)
 Opened: TypeAlias = Callable[[], Workspace]
 _LOOKED_AT = 2000
 """Newest log entries in which refusals are looked for."""
@@ -41,7 +43,9 @@ def page_routes(opened: Opened, *, problems: Callable[[], Sequence[str]]) -> lis
                 await run_in_threadpool(lambda: server_page(_view(opened(), login, tuple(problems()))))
             )
         except SignoffError as error:
-            return PlainTextResponse(f"This cannot be shown now: {error}", status_code=503, headers=_HEADERS)
+            _log.warning("signoff: the overview cannot be shown: %s", error)
+            text = "This cannot be shown now; the server's log says why."  # addresses are nobody's business
+            return PlainTextResponse(text, status_code=503, headers=_HEADERS)
 
     async def rule(request: Request) -> Response:
         named = next((rule for rule in GUARD_RULES if rule == request.path_params["rule"]), None)

@@ -197,6 +197,7 @@ def _require_driver(uri: str) -> None:
 
 def _require_workspace(settings: Settings) -> tuple[str, ...]:
     from signoff.apps.workspace import open_workspace
+    from signoff.evidence.roster import unknown_roles
 
     workspace = open_workspace(str(settings.standard))
     roster = workspace.people().roster
@@ -207,8 +208,13 @@ def _require_workspace(settings: Settings) -> tuple[str, ...]:
             where=workspace.standard.path,
             hint="leave out `ledger:`; the server keeps it beside MLflow's tables",
         )
+    unknown = tuple(
+        f"the roster gives {person.email} the role {role}, which the standard does not know: it allows nothing"
+        for person, role in unknown_roles(roster, workspace.standard.roles)
+    )
     if settings.key is None:
         return (
+            *unknown,
             "no --key: a release over MLflow's own API or UI is refused; people release with `signoff promote`",
         )
     from signoff.adapters.key_files import load_key
@@ -219,8 +225,8 @@ def _require_workspace(settings: Settings) -> tuple[str, ...]:
             f"the roster does not vouch for the server's key {settings.key}: a release over MLflow's own API or"
             " UI is refused; add an entry with `vouches: true` and its public key"
         )
-        return (note,)
-    return ()
+        return (*unknown, note)
+    return unknown
 
 
 def _same(one: str, other: str) -> bool:

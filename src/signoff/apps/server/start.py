@@ -20,6 +20,7 @@ from signoff.errors import UsageError
 
 _QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 _JOBS = "MLFLOW_SERVER_ENABLE_JOB_EXECUTION"
+_SERVE, _NO = "MLFLOW_SERVE_ARTIFACTS", ("false", "0", "no", "off", "f", "n")
 _OF_CLIENTS = frozenset({"MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", KEY_VARIABLE})
 """Variables that speak to clients; the person's own key is not the server's."""
 _NOT_BEHIND = frozenset(
@@ -101,7 +102,7 @@ def plan(wanted: Wanted, environ: Mapping[str, str]) -> Command:
         "gunicorn_opts": environ.get("MLFLOW_GUNICORN_OPTS"),
         "registry_store_uri": environ.get("MLFLOW_REGISTRY_STORE_URI"),
         "backend_store_uri": wanted.database,
-        "serve_artifacts": wanted.serve_artifacts,
+        "serve_artifacts": wanted.serve_artifacts and environ.get(_SERVE, "true").lower() not in _NO,
         "default_artifact_root": environ.get("MLFLOW_DEFAULT_ARTIFACT_ROOT"),
     }
     _require_plain_options(wanted.mlflow_options)
@@ -122,8 +123,16 @@ def plan(wanted: Wanted, environ: Mapping[str, str]) -> Command:
 
 def _require_plain_options(options: tuple[str, ...]) -> None:
     """Behind `--` stands nothing that this command decides, or that cannot be guarded."""
+    named = (option.partition("=") for option in options if option.startswith("-"))
+    require_only_uvicorn({name.lstrip("-").replace("-", "_"): value or name for name, _, value in named})
     for option in options:
         name = option.partition("=")[0]
+        if name == "--default-artifact-root":
+            raise UsageError(
+                f"{name} does not go behind `--`: clients would write artifacts past the guard",
+                hint="--no-serve-artifacts --artifacts-destination PLACE --bucket-write-protected, when clients have"
+                " no right to write there",
+            )
         if name in _NOT_BEHIND:
             raise UsageError(
                 f"{name} does not go behind `--`",

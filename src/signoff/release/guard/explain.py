@@ -21,6 +21,9 @@ _STAYS: Mapping[GuardRule, str] = {
     "reserved-tag": "keeps its tags",
 }
 
+_NOT_LOOKED_AT = frozenset({"undecided", "nobody-asks"})
+"""Codes of reasons that no rule has: nobody can say what the change was about."""
+
 
 def refusal_text(ruling: Ruling, link: str) -> str:
     """What a client reads: rule and subject first, then each reason with its fix, one per line.
@@ -46,6 +49,14 @@ def warning_line(objection: Objection) -> str:
     return printable(f"{objection.rule}: {objection.subject}: ({reason.code}) {reason.message}.{fix}")
 
 
+def _stays(objection: Objection, lead: str) -> str:
+    if lead != _REFUSED:
+        return ""
+    if objection.reason.code in _NOT_LOOKED_AT:
+        return "; nothing was changed."
+    return f" {_STAYS[objection.rule]}."
+
+
 def _blocks(objections: Sequence[Objection], lead: str) -> Iterator[str]:
     shown = objections[:_SHOWN]
     heading = None
@@ -53,8 +64,7 @@ def _blocks(objections: Sequence[Objection], lead: str) -> Iterator[str]:
         now = (objection.rule, objection.subject)
         if now != heading:
             heading = now
-            stays = f" {_STAYS[objection.rule]}." if lead == _REFUSED else ""
-            yield printable(f"{lead} {objection.rule}: {objection.subject}{stays}")
+            yield printable(f"{lead} {objection.rule}: {objection.subject}{_stays(objection, lead)}")
         reason = objection.reason
         yield printable(f"({reason.code}) {reason.message}.")
         if reason.fix:

@@ -169,7 +169,7 @@ def _new_prompt_version(change: Change, name: str, number: int | None, asker: As
 def _quarantined(run: RunFacts) -> Reason:
     """Refusing here would end a training of hours: MLflow does not catch it in `log_model`."""
     return Reason(
-        code=QUARANTINED,
+        code="quarantined",
         message=f"it was registered while run {run.run_id} was still running; it is kept in quarantine, and "
         "no alias may point at it until it is proposed",
         fix=f"when the run has ended: signoff propose {run.run_id}",
