@@ -25,10 +25,9 @@ def main(tiers: list[str]) -> int:
         start = time.monotonic()
         command = [sys.executable, "-m", "pytest", "-q", str(HERE / tier), "--durations=5"]
         if tier == "unit":
-            command += [
-                "-n",
-                "2",
-            ]  # nothing is shared; the other tiers start servers and measure nothing twice
+            command += ["-n", "2"]  # nothing is shared
+        elif tier == "integration":
+            command += ["-n", "2", "--dist", "loadfile"]  # a file's servers are started once
         if reason is not None and tier == "integration":
             command += ["-m", "not postgres"]
         code = subprocess.call(command, env=environment(tier))
