@@ -19,7 +19,7 @@ from team import (
 @pytest.fixture(autouse=True)
 def _no_other_store(monkeypatch: pytest.MonkeyPatch) -> None:
     """MLflow exports the address and experiment that a test sets, and the next test's programs would follow them."""
-    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_ID", "SIGNOFF_KEY"):
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_ID", "SIGNOFF_KEY"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -84,7 +84,7 @@ def test_a_role_that_the_standard_does_not_know_is_a_fault_of_the_roster(fresh: 
     with untouched(fresh):
         undecided(
             signoff(fresh, "standard", "check"),
-            "signoff.roster.yaml:16: people.dan@lab.example.roles[0]: the standard knows no role `wizard`",
+            "signoff.roster.yaml:19: people.dan@lab.example.roles[0]: the standard knows no role `wizard`",
             "author, reviewer, platform-owner",
         )
     roster = fresh.folder / "signoff.roster.yaml"
@@ -389,7 +389,7 @@ def _make_read_only(database: Path) -> None:
 def test_an_exception_that_nobody_expected_is_masked_and_is_no_refusal(
     released: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from signoff.release import overview
+    from signoff.apps.verbs import status
 
     said = (
         "cannot parse postgresql://ana:s3cret@db/mlflow, http://s3cret@host/x,"
@@ -399,7 +399,7 @@ def test_an_exception_that_nobody_expected_is_masked_and_is_no_refusal(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError(said)
 
-    monkeypatch.setattr(overview, "overview", fail)
+    monkeypatch.setattr(status, "overview", fail)
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "t0ken-of-ana")
     monkeypatch.setenv("PGPASSWORD", "pass%20word")
     outcome = signoff(released, "status")

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from bypass_attempt import API, GUARD, Attempt
@@ -108,15 +109,16 @@ def test_gc_collects_nothing_of_a_release(guarded: Guarded) -> None:
 @pytest.mark.parametrize(("who", "actor"), [("cleo", "cleo@lab.example"), ("mia", "login:mia")])
 def test_a_refusal_is_in_the_log(guarded: Guarded, who: str, actor: str) -> None:
     before = len(entries_of(guarded))
-    body = {"name": "tumours", "alias": "prod", "version": "2"}
-    assert guarded.address.ask(who, "POST", f"{API}/registered-models/alias", body).status == 403
+    name = f"{who}-{uuid4().hex}"  # a name of its own: what was refused just now is counted, not written again
+    assert guarded.address.ask(who, "POST", f"{API}/experiments/create", {"name": name}).status == 403
     deadline = time.monotonic() + 30  # it is written after the answer
     while len(entries_of(guarded)) == before and time.monotonic() < deadline:
         time.sleep(0.05)
     (entry,) = entries_of(guarded)[before:]
-    assert (entry.actor, entry.action, entry.outcome) == (actor, "guard:alias", "refused")
+    assert (entry.actor, entry.action, entry.outcome) == (actor, "guard:experiment", "refused")
+    assert entry.subject == f"experiment {name}"
     assert entry.detail["login"] == who
-    assert any("approval-missing" in reason for reason in entry.reasons)
+    assert any("experiment:unknown" in reason for reason in entry.reasons)
 
 
 def test_a_released_model_may_be_measured_by_another_run(guarded: Guarded, untouched: Snapshot) -> None:
@@ -124,8 +126,10 @@ def test_a_released_model_may_be_measured_by_another_run(guarded: Guarded, untou
     value = {"key": "recall_new", "value": 1.0, "timestamp": 9, "step": 0, "model_id": n["released_model"]}
     guarded.address.call("ben", "runs/log-metric", {"run_id": n["running"], **value})
     lines = changed(guarded, untouched)
-    assert len(lines) == 3
+    assert len(lines) == 4
     assert all(" + " in line and n["running"] in line for line in lines)
+    # The fourth names ben, who measured in somebody else's run.
+    assert [("signoff.login." in line, "ben" in line) for line in lines].count((True, True)) == 1
 
 
 def test_whoever_is_logged_in_is_an_author(guarded: Guarded, untouched: Snapshot) -> None:

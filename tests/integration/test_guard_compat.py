@@ -26,9 +26,12 @@ def exchanged(folder: Path, database: str, *, kind: Kind) -> list[str]:
         done = subprocess.run(
             [sys.executable, "-W", "ignore", str(CLIENT), place.address.url, str(output)],
             cwd=folder,
-            env=os.environ
-            | QUIET
-            | {"MLFLOW_TRACKING_USERNAME": ADMIN, "MLFLOW_TRACKING_PASSWORD": PASSWORD},
+            env={
+                **{name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")},
+                **QUIET,
+                "MLFLOW_TRACKING_USERNAME": ADMIN,
+                "MLFLOW_TRACKING_PASSWORD": PASSWORD,
+            },
             capture_output=True,
             text=True,
             check=False,

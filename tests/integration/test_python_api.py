@@ -81,7 +81,10 @@ def test_mlflow_reading_a_model_does_not_change_its_digest(team: Team, tmp_path:
     uri = f"sqlite:///{team.folder / 'mlflow.db'}"
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
-    mlflow.sklearn.load_model("models:/tumours/1")
+    try:
+        mlflow.sklearn.load_model("models:/tumours/1")
+    finally:
+        mlflow.set_registry_uri("")  # it is the whole process's
     assert list(team.folder.glob("mlruns/**/registered_model_meta"))
     with inside(team.folder):
         assert package.load_model("tumours@prod").version == 1
