@@ -109,7 +109,8 @@ def test_gc_collects_nothing_of_a_release(guarded: Guarded) -> None:
 @pytest.mark.parametrize(("who", "actor"), [("cleo", "cleo@lab.example"), ("mia", "login:mia")])
 def test_a_refusal_is_in_the_log(guarded: Guarded, who: str, actor: str) -> None:
     before = len(entries_of(guarded))
-    name = f"{who}-{uuid4().hex}"  # a name of its own: what was refused just now is counted, not written again
+    # A name of its own: what was refused just now is counted, not written again.
+    name = f"{who}-{uuid4().hex}"
     assert guarded.address.ask(who, "POST", f"{API}/experiments/create", {"name": name}).status == 403
     deadline = time.monotonic() + 30  # it is written after the answer
     while len(entries_of(guarded)) == before and time.monotonic() < deadline:
