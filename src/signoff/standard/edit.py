@@ -93,10 +93,12 @@ def _scalar(text: str) -> str:
     """A name in single quotes, in which YAML knows no escape but the doubled quote; bare when it is plain.
 
     Raises:
-        NotEditable: it holds a character that has no place in a line.
+        NotEditable: it holds a character that has no place in a line, or nothing that can be seen.
     """
     if not text.isprintable():
         raise NotEditable("a name with control characters")
+    if not text.strip():
+        raise NotEditable("a name without characters")
     words = text.replace("_", "").replace("-", "")
     plain = words.isascii() and words.isalnum() and text[0].isalpha()
     known = text.casefold() in {"true", "false", "null", "yes", "no", "on", "off"}
