@@ -93,7 +93,7 @@ class Station:
     def kill(self, what: str) -> None:
         """Kill -9, and see that it comes back."""
         if what == "worker":
-            os.kill(random.choice(_children(self.process.pid)), signal.SIGKILL)  # noqa: S311 - any of them
+            os.kill(random.choice(_workers(self.process.pid)), signal.SIGKILL)  # noqa: S311 - any of them
         elif what == "server":
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
@@ -157,6 +157,19 @@ def _moves(place: Guarded, before: int) -> int:
     return sum(
         e.outcome == "allowed" and e.action in ("promote", "rollback") for e in entries_of(place)[before:]
     )
+
+
+def _workers(pid: int) -> list[int]:
+    """Processes that answer: those that uvicorn's own process started, which is what MLflow's command started."""
+    (supervisor,) = _children(pid)
+    workers = [
+        child
+        for child in _children(supervisor)
+        if b"spawn_main"
+        in (Path("/proc") / str(child) / "cmdline").read_bytes()  # and not multiprocessing's tracker
+    ]
+    assert workers, f"process {supervisor} has no workers"
+    return workers
 
 
 def _children(pid: int) -> list[int]:

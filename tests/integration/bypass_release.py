@@ -90,15 +90,15 @@ RELEASE = (
     Attempt(
         name="model renamed and renamed back",
         requests=(
-            post("registered-models/rename", {"name": "tumours", "new_name": "past"}),
-            post("registered-models/rename", {"name": "past", "new_name": "tumours"}),
+            post("registered-models/rename", {"name": "tumours", "new_name": "past_and_back"}),
+            post("registered-models/rename", {"name": "past_and_back", "new_name": "tumours"}),
         ),
         answers=frozenset({403, 404}),
     ),
     Attempt(
         name="another model renamed to a use case's",
         requests=(
-            post("registered-models/rename", {"name": "tumours", "new_name": "past"}),
+            post("registered-models/rename", {"name": "tumours", "new_name": "past_for_another"}),
             post("registered-models/rename", {"name": "cells", "new_name": "tumours"}),
         ),
         answers=frozenset({400, 403}),
