@@ -16,8 +16,9 @@ from team import CONTEXT, Team, edit_standard, signoff
 from signoff.adapters.ledger_sql import SqlLedger
 from signoff.adapters.ledger_sql.marker import mark_guarded
 from signoff.adapters.mlflow_hooks.freeze import freeze_run, is_frozen
+from signoff.apps.locate import VARIABLE as STANDARD_VARIABLE
 from signoff.apps.server.prefork import prepare as prepare_server
-from signoff.apps.server.settings import DATABASE_VARIABLE, STANDARD_VARIABLE
+from signoff.apps.server.settings import DATABASE_VARIABLE
 from signoff.apps.verbs.freeze_stated import FrozenAtStart, freeze_stated
 from signoff.apps.workspace import open_workspace
 from signoff.evidence.log_entry import parse_entry
@@ -272,3 +273,4 @@ def test_a_start_tells_what_it_froze_and_keeps_progress_bars_out_of_the_log(
     assert any("1 proposed or released before now and not frozen" in note for note in notes)
     assert frozen(released, released.good)
     assert of_workers["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] == "false"
+    assert of_workers["MALLOC_ARENA_MAX"] == "2"

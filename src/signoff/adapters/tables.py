@@ -1,7 +1,8 @@
 """Tables on disk: Parquet and CSV files, and Delta tables. Read whole, with a digest of their bytes."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ from signoff.standard.metrics import Task
 from signoff.standard.model import EvaluationRecipe, MarginRule
 
 if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
     from signoff.gate.lists import Lists  # brings SciPy, which a server that hashes tables has no use for
 
 MAX_SLICES = 200
@@ -50,24 +53,54 @@ def read_table(path: Path) -> Table:
     Raises:
         DataError: it is missing, empty or unreadable.
     """
-    if not path.exists():
-        raise DataError(
-            "the table is not there", where=str(path), hint="write it, or correct its path in the standard"
-        )
-    try:
+    with _readable(path):
         table = _read_delta(path) if path.is_dir() else _read_file(path)
-    except DataError:
-        raise
-    except Exception as error:
-        raise DataError(
-            f"the table cannot be read: {type(error).__name__}: {error}", where=str(path)
-        ) from error
     if len(table.frame) == 0:
         raise DataError("the table has no rows", where=str(path))
     repeated = table.frame.columns[table.frame.columns.duplicated()]
     if len(repeated) > 0:
         raise DataError(f"column {repeated[0]!r} occurs more than once", where=str(path))
     return table
+
+
+def table_digest(path: Path) -> Digest:
+    """Digest of a table as `read_table` gives it, without its rows in memory.
+
+    Raises:
+        DataError: it is missing or unreadable.
+    """
+    with _readable(path):
+        if not path.is_dir():
+            return _file_digest(path)
+        from deltalake import DeltaTable
+
+        return _delta_digest(path, DeltaTable(str(path)))
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Name the table in whatever goes wrong while it is read.
+
+    Raises:
+        DataError: it is missing or unreadable.
+    """
+    if not path.exists():
+        raise DataError(
+            "the table is not there", where=str(path), hint="write it, or correct its path in the standard"
+        )
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(
+            f"the table cannot be read: {type(error).__name__}: {error}", where=str(path)
+        ) from error
+
+
+def _file_digest(path: Path) -> Digest:
+    with path.open("rb") as file:
+        return Digest(hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def _read_file(path: Path) -> Table:
@@ -81,10 +114,12 @@ def _read_file(path: Path) -> Table:
         arrow = pa.Table.from_pandas(pd.read_csv(path, float_precision="round_trip"), preserve_index=False)
     else:
         raise DataError("only .parquet and .csv files and Delta tables are read", where=str(path))
-    with path.open("rb") as file:
-        digest = Digest(hashlib.file_digest(file, "sha256").hexdigest())
     return Table(
-        path=path, frame=arrow.to_pandas(), digest=digest, schema=_schema(arrow.schema), version=None
+        path=path,
+        frame=arrow.to_pandas(),
+        digest=_file_digest(path),
+        schema=_schema(arrow.schema),
+        version=None,
     )
 
 
@@ -93,21 +128,27 @@ def _read_delta(path: Path) -> Table:
     from deltalake import DeltaTable
 
     table = DeltaTable(str(path))
-    actions = pa.table(table.get_add_actions(flatten=True))
-    files = []
-    for name in sorted(
-        unquote(name) for name in actions.column("path").to_pylist()
-    ):  # Delta's log holds URIs
-        with (path / name).open("rb") as file:
-            digest = Digest(hashlib.file_digest(file, "sha256").hexdigest())
-        files.append(FileDigest(path=name, size=(path / name).stat().st_size, digest=digest))
     arrow = pa.table(table.to_pyarrow_table())
     return Table(
         path=path,
         frame=arrow.to_pandas(),
-        digest=folder_digest(files),
+        digest=_delta_digest(path, table),
         schema=_schema(arrow.schema),
         version=table.version(),
+    )
+
+
+def _delta_digest(path: Path, table: "DeltaTable") -> Digest:
+    """Digest of the files that a Delta table consists of now."""
+    import pyarrow as pa
+
+    actions = pa.table(table.get_add_actions(flatten=True))
+    names = sorted(unquote(name) for name in actions.column("path").to_pylist())  # Delta's log holds URIs
+    return folder_digest(
+        [
+            FileDigest(path=name, size=(path / name).stat().st_size, digest=_file_digest(path / name))
+            for name in names
+        ]
     )
 
 

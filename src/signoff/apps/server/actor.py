@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 from signoff.evidence.roster import Roster
 from signoff.release.guard.model import Asker
+from signoff.release.model import Reason
 
 Scope: TypeAlias = MutableMapping[str, Any]
 """An ASGI connection scope: https://asgi.readthedocs.io/en/latest/specs/www.html"""
@@ -99,6 +100,15 @@ class Askers:
                 self._known.clear()
             self._known[login] = known
         return known
+
+
+def off_roster(asker: Asker) -> Reason:
+    """Why somebody who is logged in decides nothing: the roster does not know the login."""
+    return Reason(
+        code="not-on-roster",
+        message=f"the login {asker.login} is nobody on the roster",
+        fix="have the owner of the roster add the person, with the login under `also`",
+    )
 
 
 @cache

@@ -12,10 +12,11 @@ from functools import partial
 from pathlib import Path
 
 from signoff.adapters.key_files import SigningKey
+from signoff.apps.server.actor import off_roster
 from signoff.apps.server.ledger_view import Seen
 from signoff.apps.server.memory import Kept, file_state, model_digest
 from signoff.apps.verbs.authors import authors_of
-from signoff.apps.verbs.gate import baseline_environment, evaluation_data
+from signoff.apps.verbs.gate import baseline_environment, data_digest
 from signoff.apps.verbs.propose import newest_judgement
 from signoff.apps.verbs.recording import allowed_entry
 from signoff.apps.verbs.reference import VersionReference
@@ -178,7 +179,7 @@ class Button:
 
     def _table_digest(self, rules: UseCaseRules, table: Path) -> Digest:
         def read() -> Digest:
-            return found_ahead(("table", str(table)), lambda: evaluation_data(self.workspace, rules).digest)
+            return found_ahead(("table", str(table)), partial(data_digest, self.workspace, rules))
 
         state = file_state(table)
         return read() if state is None else self.memory.tables.get(str(table), state, read)
@@ -386,9 +387,7 @@ class Button:
             message = "this server has no login, so it cannot vouch for anybody"
             return (Reason(code="no-login", message=message, fix=command),)
         if asker.person is None:
-            message = f"the login {asker.login} is nobody on the roster"
-            fix = "have the owner of the roster add the person, with the login under `also`"
-            return (Reason(code="not-on-roster", message=message, fix=fix),)
+            return (off_roster(asker),)
         fingerprint = None if self.key is None else self.key.fingerprint
         roster = self.workspace.people().roster
         holder = None if fingerprint is None else roster.by_fingerprint(fingerprint)

@@ -23,13 +23,9 @@ from signoff.apps.server.prerequisites import (
     require_no_workspaces,
     require_only_uvicorn,
 )
-from signoff.apps.server.settings import (
-    AUTH_VARIABLE,
-    KEY_VARIABLE,
-    WRITE_PROTECTED_VARIABLE,
-    Settings,
-)
+from signoff.apps.server.settings import AUTH_VARIABLE, WRITE_PROTECTED_VARIABLE, Settings
 from signoff.apps.standard_file import find_standard
+from signoff.apps.workspace import KEY_VARIABLE, now, open_workspace
 from signoff.errors import EvidenceError, SignoffError, StoreError, UsageError
 
 _SECRET_KEY = "MLFLOW_FLASK_SERVER_SECRET_KEY"  # noqa: S105 - a variable's name
@@ -79,6 +75,8 @@ def prepare(options: Mapping[str, object], environ: MutableMapping[str, str]) ->
     require_no_workspaces(environ)
     # The server reads artifacts for each proposal: MLflow's bars for that would fill its log.
     environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    # glibc gives each thread that answers a heap of its own, and what was read for decisions stays in all of them.
+    environ.setdefault("MALLOC_ARENA_MAX", "2")
     write_protected = environ.get(WRITE_PROTECTED_VARIABLE, "").lower() in _TRUE
     require_artifacts(options, write_protected=write_protected)
     settings = _settings(environ)
@@ -130,7 +128,6 @@ def _mark(settings: Settings, options: Mapping[str, object]) -> tuple[str, ...]:
     from signoff.adapters.ledger_sql import SqlLedger
     from signoff.adapters.ledger_sql.marker import mark_guarded
     from signoff.apps.verbs.freeze_stated import freeze_stated
-    from signoff.apps.workspace import now, open_workspace
 
     mark_guarded(settings.database, since=now(), by=f"signoff server on {socket.gethostname()}")
     served = options.get("artifacts_destination") if options.get("serve_artifacts") is not False else None

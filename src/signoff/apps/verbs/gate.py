@@ -152,6 +152,13 @@ def evaluation_data(workspace: Workspace, rules: UseCaseRules) -> "Table":
     return read_table(workspace.path(rules.gate.recipe.data))
 
 
+def data_digest(workspace: Workspace, rules: UseCaseRules) -> Digest:
+    """Digest of the evaluation table as the recipe finds it now."""
+    from signoff.adapters.tables import table_digest
+
+    return table_digest(workspace.path(rules.gate.recipe.data))
+
+
 @contextmanager
 def _baseline(
     workspace: Workspace, rules: UseCaseRules, history: History

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from signoff.adapters.delta_output import OutputCommit, read_commit
 from signoff.apps.verbs.components import components_of
-from signoff.apps.verbs.gate import baseline_environment, evaluation_data
+from signoff.apps.verbs.gate import baseline_environment, data_digest
 from signoff.apps.verbs.recording import history_of
 from signoff.apps.verbs.reference import EnvironmentReference, VersionReference, parse_reference
 from signoff.apps.verbs.transfer import run_facts
@@ -261,7 +261,7 @@ def _files(
 
 def _data_digest(workspace: Workspace, rules: UseCaseRules) -> Digest | None:
     try:
-        return evaluation_data(workspace, rules).digest
+        return data_digest(workspace, rules)
     except DataError:
         return None
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from signoff.apps.verbs.authors import authors_of
 from signoff.apps.verbs.components import components_of
 from signoff.apps.verbs.freezing import Freeze, freezing
-from signoff.apps.verbs.gate import baseline_environment, evaluation_data
+from signoff.apps.verbs.gate import baseline_environment, data_digest
 from signoff.apps.verbs.recording import (
     allowed_entry,
     history_of,
@@ -194,7 +194,7 @@ def _data(workspace: Workspace, rules: UseCaseRules) -> Digest | None:
     """Digest of the evaluation table now; None on a server that has no such table: who proposes has compared it."""
     if workspace.on_server and not workspace.path(rules.gate.recipe.data).exists():
         return None
-    return evaluation_data(workspace, rules).digest
+    return data_digest(workspace, rules)
 
 
 def _other_version(
