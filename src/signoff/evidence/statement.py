@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, cast, get_args
 
 from signoff.errors import EvidenceError
@@ -81,6 +82,7 @@ class Statement:
         return next((s.digest for s in self.subjects if s.name == name), None)
 
 
+@lru_cache(maxsize=4096)  # one reading of a log asks for each of its statements several times
 def parse_statement(payload: bytes) -> Statement:
     """Read a payload; it must be the canonical bytes of a statement of a known kind.
 
