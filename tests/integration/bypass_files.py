@@ -1,6 +1,6 @@
 """Attempts on the bytes of what is proposed or released, by every way to the artifacts."""
 
-from bypass_attempt import AJAX, API, FILES, MANAGERS, NO_SUCH, Attempt, Request, post, put
+from bypass_attempt import AJAX, API, FILES, GUARD, MANAGERS, NO_SUCH, Attempt, Request, post, put
 
 RUN = "{tumours}/{released}/artifacts"
 MODEL = "{tumours}/models/{released_model}/artifacts"
@@ -8,18 +8,18 @@ AJAX_FILES = FILES.replace("/api/", "/ajax-api/")
 EVERYBODY_WHO_LOGS_IN = ("ana", "ben", "mia", "admin")
 
 
-def _put(name: str, path: str, *, bare: bool = True, answers: frozenset[int] = frozenset({403})) -> Attempt:
+def _put(name: str, path: str, *, bare: bool = True, answers: frozenset[int] = GUARD) -> Attempt:
     return Attempt(name=name, requests=(put(path),), bare=bare, answers=answers)
 
 
 def _delete(name: str, path: str, *, bare: bool = True, base: str = FILES) -> Attempt:
-    answers = frozenset({403}) if bare else NO_SUCH
+    answers = GUARD if bare else NO_SUCH
     request = Request(method="DELETE", path=f"{base}/{path}")
     return Attempt(name=name, requests=(request,), bare=bare, answers=answers)
 
 
 def _raw(name: str, path: str, *, bare: bool = True, method: str = "PUT") -> Attempt:
-    answers = frozenset({403}) if bare else NO_SUCH
+    answers = GUARD if bare else NO_SUCH
     headers = {"Content-Type": "application/octet-stream"}
     request = Request(method=method, path=path, body=b"other bytes", headers=headers)
     return Attempt(name=name, requests=(request,), bare=bare, answers=answers)

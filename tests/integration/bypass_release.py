@@ -5,6 +5,8 @@ from typing import Any
 from bypass_attempt import (
     API,
     EVERYBODY,
+    GUARD,
+    MANAGERS,
     NO_SUCH,
     Attempt,
     Request,
@@ -25,10 +27,12 @@ def _alias(name: str, **changed: object) -> Attempt:
     return Attempt(name=name, requests=(post(ALIAS, TO_UNAPPROVED | changed),), who=("cleo", "admin"))
 
 
-def _register(title: str, *, bare: bool = True, **body: object) -> Attempt:
-    answers = frozenset({403}) if bare else NO_SUCH
+def _register(
+    title: str, *, who: tuple[str | None, ...] = MANAGERS, bare: bool = True, **body: object
+) -> Attempt:
+    answers = GUARD if bare else NO_SUCH
     wanted = {"name": "tumours", "source": "runs:/{finished}/model", "run_id": "{finished}", **body}
-    return Attempt(name=title, requests=(post(VERSION, wanted),), bare=bare, answers=answers)
+    return Attempt(name=title, requests=(post(VERSION, wanted),), who=who, bare=bare, answers=answers)
 
 
 def _stage(name: str, version: str, stage: str, *, archive: bool) -> Attempt:
@@ -116,16 +120,7 @@ RELEASE = (
         requests=(delete("registered-models/delete", {"name": "tumours"}),),
         who=EVERYBODY,
     ),
-    Attempt(
-        name="unproposed run registered",
-        requests=(
-            post(
-                VERSION,
-                {"name": "tumours", "source": "runs:/{finished}/model", "run_id": "{finished}"},
-            ),
-        ),
-        who=EVERYBODY,
-    ),
+    _register("unproposed run registered", who=EVERYBODY),
     _register("unproposed model registered", **_MODEL, run_id="{finished}"),
     _register("unproposed model registered without its run", **_MODEL, run_id=""),
     _register("evidence of an unproposed run registered as a model", source="runs:/{finished}/evidence"),
@@ -246,11 +241,6 @@ RELEASE = (
     ),
     Attempt(
         name="model made with a reserved tag",
-        requests=(
-            post(
-                "registered-models/create",
-                {"name": "fresh", "tags": [STATUS]},
-            ),
-        ),
+        requests=(post("registered-models/create", {"name": "fresh", "tags": [STATUS]}),),
     ),
 )

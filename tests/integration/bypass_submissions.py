@@ -8,7 +8,6 @@ from typing import Any
 from guard_server import Guarded, logged_in
 from wire import Fault, wired
 
-SUBMISSIONS = "/api/2.0/signoff/submissions"
 Body = dict[str, Any]
 
 

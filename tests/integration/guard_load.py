@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from signoff.apps.workspace import Actor, Workspace
     from signoff.evidence.ledger import Entry
 
-LAB = "@lab.example"
 MOVES = frozenset({"promote", "rollback"})
 STANDS = "guard:alias"
 CONFLICTS = frozenset({400, 404, 409})

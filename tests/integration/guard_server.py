@@ -30,7 +30,6 @@ ADMIN = "admin"
 PEOPLE = ("ana", "ben", "cleo")
 STRANGER = "mia"
 """Has a login, stands on no roster."""
-USERS = (*PEOPLE, STRANGER, ADMIN)
 SERVER = "server"
 """Name of the server's own key file, beside the people's."""
 Kind = Literal["guarded", "bare"]

@@ -135,7 +135,8 @@ class LedgerBehaviour:
             writer.append(entry(2), expected=1)
         assert [one.entry.outcome for one in ledger.entries()] == ["allowed", "failed", "allowed"]
         assert alarms(ledger) == []
-        assert len(ledger.grown(since=0).rows) == 3
+        with ledger.connection() as raw:
+            assert len(ledger.grown_on(raw, since=0).rows) == 3
 
     def test_a_new_ledger_is_empty(self, ledger: SqlLedger) -> None:
         as_port: Ledger = ledger

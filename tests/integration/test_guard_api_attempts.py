@@ -3,9 +3,10 @@
 import json
 
 import pytest
-from bypass_submissions import FORGED, SUBMISSIONS, Body, about_another_version, signed_approval
+from bypass_submissions import FORGED, Body, about_another_version, signed_approval
 from guard_load import entries_of
 from guard_server import Guarded
+from guard_submissions import SUBMISSIONS
 from store_snapshot import difference
 
 READ = ("whoami", "head", "stored", "statements?use_case=tumours", "entries", "standard", "problems")

@@ -62,7 +62,8 @@ def test_a_second_signature_that_comes_later_is_read(approved: Team) -> None:
     view = LedgerView()
 
     def read() -> tuple[tuple[str, ...], ...]:
-        seen = view.read("tumours", roster, lambda size: ledger.grown(since=size))
+        with ledger.connection() as raw:
+            seen = view.read("tumours", roster, lambda size: ledger.grown_on(raw, since=size))
         assert seen.head == ledger.head()
         return tuple(s.signers for s in seen.history.of("proposal"))
 

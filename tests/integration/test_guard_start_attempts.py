@@ -72,20 +72,33 @@ BROKEN: Mapping[str, str] = {
 """What a file that Python reads at its start does to the server's processes."""
 
 
-@pytest.mark.parametrize("fault", list(BROKEN))
-def test_a_server_without_its_guard_does_not_start(tmp_path: Path, fault: str) -> None:
-    (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "sitecustomize.py").write_text(dedent(BROKEN[fault]))
-    place = prepare(tmp_path / "place", f"sqlite:///{tmp_path / 'mlflow.db'}", kind="guarded")
-    done = subprocess.run(
-        place.command("--workers", "2"),
+def started(folder: Path, first: Path, *, workers: int) -> "subprocess.CompletedProcess[str]":
+    """What became of a new place's server, whose processes read a folder's modules before all others."""
+    place = prepare(folder / "place", f"sqlite:///{folder / 'mlflow.db'}", kind="guarded")
+    return subprocess.run(
+        place.command("--workers", str(workers)),
         cwd=place.folder,
-        env={**place.environment(), "PYTHONPATH": str(tmp_path / "broken")},
+        env={**place.environment(), "PYTHONPATH": str(first)},
         text=True,
         capture_output=True,
         timeout=SECONDS,
         check=False,
     )
+
+
+def beside(guarded: Guarded, folder: Path) -> Guarded:
+    """Another server on the same database, at an address of its own and with the same logins."""
+    home = folder / "server"
+    home.mkdir()
+    (home / "auth.ini").write_text((guarded.folder / "auth.ini").read_text())
+    return replace(guarded, address=free_address(), folder=home)
+
+
+@pytest.mark.parametrize("fault", list(BROKEN))
+def test_a_server_without_its_guard_does_not_start(tmp_path: Path, fault: str) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "sitecustomize.py").write_text(dedent(BROKEN[fault]))
+    done = started(tmp_path, tmp_path / "broken", workers=2)
     assert done.returncode == 2, done.stdout + done.stderr
     assert (done.stdout + done.stderr).count("error: ") == 1, done.stdout + done.stderr
 
@@ -111,25 +124,13 @@ def test_another_package_in_the_store_plugins_place_is_noticed(tmp_path: Path) -
     (tmp_path / "first" / "sitecustomize.py").write_text(
         f"import sys; sys.path.append({str(tmp_path / 'other')!r})"  # the last package found has the name
     )
-    place = prepare(tmp_path / "place", f"sqlite:///{tmp_path / 'mlflow.db'}", kind="guarded")
-    done = subprocess.run(
-        place.command("--workers", "1"),
-        cwd=place.folder,
-        env={**place.environment(), "PYTHONPATH": str(tmp_path / "first")},
-        text=True,
-        capture_output=True,
-        timeout=SECONDS,
-        check=False,
-    )
+    done = started(tmp_path, tmp_path / "first", workers=1)
     assert done.returncode == 2, done.stdout + done.stderr
     assert "another package with store entry points" in done.stderr
 
 
 def test_a_bare_server_on_the_guarded_database_changes_nothing(guarded: Guarded, tmp_path: Path) -> None:
-    home = tmp_path / "server"
-    home.mkdir()
-    (home / "auth.ini").write_text((guarded.folder / "auth.ini").read_text())
-    bare = replace(guarded, kind="bare", address=free_address(), folder=home)
+    bare = replace(beside(guarded, tmp_path), kind="bare")
     before = guarded.store.snapshot()
     with running(bare):
         get = bare.address.ask("admin", "GET", "/api/2.0/mlflow/registered-models/get?name=tumours")
@@ -150,10 +151,7 @@ def test_a_bare_server_on_the_guarded_database_changes_nothing(guarded: Guarded,
 def test_what_lies_below_a_static_prefix_is_guarded_with_and_without_it(
     guarded: Guarded, tmp_path: Path
 ) -> None:
-    home = tmp_path / "server"
-    home.mkdir()
-    (home / "auth.ini").write_text((guarded.folder / "auth.ini").read_text())
-    second = replace(guarded, address=free_address(), folder=home)
+    second = beside(guarded, tmp_path)
     before = guarded.store.snapshot()
     files = f"/api/2.0/mlflow-artifacts/artifacts/{guarded.names['tumours']}/models/{guarded.names['released_model']}"
     alias = "/api/2.0/mlflow/registered-models/alias"

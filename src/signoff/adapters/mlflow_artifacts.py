@@ -126,20 +126,19 @@ class Places:
         path = posixpath.normpath("/" + posixpath.join(unquote(parts.path).lstrip("/"), *added))
         return f"{parts.scheme}://{parts.netloc}{path}"
 
-    def touched(self, place: str, *, deep: bool, ended: bool) -> tuple[Owner, ...]:
+    def touched(self, place: str, *, deep: bool) -> tuple[Owner, ...]:
         """Owners to ask about before something changes at the place.
 
         A file written touches what the place lies in. Runs and logged models have their ids in their locations, so
         only the owners that the place names are read; a place that names none is compared with all that are evidence.
-        A deep change, such as a delete, also touches what lies below the place, which need not name it.
+        A deep change, such as a delete, also touches evidence that lies below the place, which need not name it.
 
         Args:
             place: as `place` gives it.
             deep: everything below the place changes too.
-            ended: runs that are no evidence matter as well.
         """
         named = self.owners_named_in(place)
-        owners = {owner for owner in named if (ended or owner.evidence) and owner.has(place)}
+        owners = {owner for owner in named if owner.has(place)}
         if deep or not named:
             everything = self._owners(_IS_EVIDENCE, _IS_EVIDENCE, [])
             owners |= {owner for owner in everything if owner.has(place) or _is_below(owner.place, place)}
@@ -214,10 +213,15 @@ class ArtifactGuard:
         asker = self._asker()
         place = self._place(root, path)
         ended = self._guard.rules().level("finished-run") != "off"
-        touched = self._places.touched(place, deep=deep, ended=True)
+        touched = self._places.touched(place, deep=deep)
         owners = tuple(owner for owner in touched if ended or owner.evidence)
-        if owners:
-            self._ask_about(owners, root, path, operation, deep=deep, recorded=recorded, listed=listed)
+        may_add = operation == "insert" and not deep and (asker.person is not None or asker.single_user)
+        if owners and not (may_add and self._adds_report(owners, root, path, place, listed)):
+            changes = tuple(
+                _change(owner, place, operation, kind="report" if owner.reports(place) else "")
+                for owner in owners
+            )
+            self._judge(changes, recorded=recorded)
         logged = {owner.run_id for owner in touched if not owner.reports(place)}
         if (
             recorded
@@ -227,23 +231,12 @@ class ArtifactGuard:
         ):
             self._note(logged, asker.login)
 
-    def _ask_about(
-        self,
-        owners: tuple[Owner, ...],
-        root: str,
-        path: str,
-        operation: Literal["insert", "delete"],
-        *,
-        deep: bool,
-        recorded: bool,
-        listed: Listed,
-    ) -> None:
-        asker, place = self._asker(), self._place(root, path)
-        added = operation == "insert" and not deep and all(owner.reports(place) for owner in owners)
-        if added and (asker.person or asker.single_user) and not self._is_there(root, path, place, listed):
-            return
-        changes = tuple(_change(owner, place, operation, kind=_kind(owner, place)) for owner in owners)
-        self._judge(changes, recorded=recorded)
+    def _adds_report(
+        self, owners: tuple[Owner, ...], root: str, path: str, place: str, listed: Listed
+    ) -> bool:
+        """Whether a file written there is a new one where only reports lie."""
+        reports = all(owner.reports(place) for owner in owners)
+        return reports and not self._is_there(root, path, place, listed)
 
     def check_upload_url(self, root: str, path: str) -> None:
         """Ask before a URL is handed out with which bytes can be written past the server, also after a freeze.
@@ -292,11 +285,7 @@ class ArtifactGuard:
         return any(self._places.place(root, known) == place for known in listed(posixpath.dirname(path)))
 
 
-def _kind(owner: Owner, place: str) -> str:
-    return "report" if owner.reports(place) else ""
-
-
-def _change(owner: Owner, place: str, operation: Literal["insert", "delete"], *, kind: str = "") -> Change:
+def _change(owner: Owner, place: str, operation: Literal["insert", "delete"], *, kind: str) -> Change:
     named = {"path": place, "run_uuid": owner.run_id, "model_id": owner.model_id or "", "kind": kind}
     return Change(
         table="artifacts",

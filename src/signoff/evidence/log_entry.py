@@ -19,7 +19,9 @@ _TEXTS = ("at", "actor", "action", "use_case", "subject")
 _FIELDS = frozenset({*_TEXTS, "outcome", "statement", "reasons", "detail"})
 _WITHOUT_EFFECT = frozenset({"predict", "serve", "measure", "standard"})
 """Actions of entries that say what was done with a release, found on data, or came into force."""
-_GUARDED, _ALIAS_MOVED = "guard:", "guard:alias"
+GUARDED = "guard:"
+"""Begins the action of every entry of the guard; what follows is the rule."""
+_ALIAS_MOVED = "guard:alias"
 """Of what MLflow's own clients changed, the alias alone is what releases rest on."""
 
 
@@ -73,7 +75,7 @@ def is_decision(entry: Entry) -> bool:
     """
     if entry.action in _WITHOUT_EFFECT or entry.detail.get("mode") == "warn":
         return False
-    if entry.action.startswith(_GUARDED) and entry.action != _ALIAS_MOVED:
+    if entry.action.startswith(GUARDED) and entry.action != _ALIAS_MOVED:
         return False
     return entry.outcome == "allowed" or entry.statement is not None
 

@@ -23,7 +23,7 @@ from signoff.release.approval import head_json
 from signoff.release.chain import authors_named
 from signoff.release.history import History
 from signoff.release.model import Reason, Release, ReleaseDecision, Signed
-from signoff.release.people import People
+from signoff.release.people import People, rollback_refusals
 from signoff.standard.deployment import CanaryRules, CanaryStep
 from signoff.standard.model import UseCaseRules
 
@@ -381,13 +381,8 @@ def decide_stop(
     canary: Canary, *, use_case: str, environment: str, actor: str, people: People, reason: str
 ) -> ReleaseDecision:
     """Decide whether a person may end a canary: whoever may roll back, for a reason."""
-    reasons = list(people.refusals(actor, "rollback"))
-    if not reason.strip():
-        reasons.append(
-            Reason(code="reason", message="ending a canary needs a reason", fix='add --reason "…"')
-        )
     return ReleaseDecision(
         transition="rollback",
         subject=f"the canary of {use_case}/{canary.version} in {environment}; the release stays as it is",
-        reasons=tuple(reasons),
+        reasons=tuple(rollback_refusals(people, actor, reason, what="ending a canary")),
     )

@@ -12,7 +12,7 @@ It counts when
     back, that returned to it by restoring the alias.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from signoff.evidence.ledger import LogHead
 from signoff.evidence.statement import Statement, Subject
@@ -21,7 +21,7 @@ from signoff.record.model_version import ModelVersionRecord
 from signoff.release.approval import head_json
 from signoff.release.history import INHERITED_SUBJECT, History, highest_number
 from signoff.release.model import Reason, Release, ReleaseDecision, Signed
-from signoff.release.people import People
+from signoff.release.people import People, rollback_refusals
 from signoff.standard.model import EnvironmentRules, UseCaseRules
 
 UNVERIFIED = "inherited, unverified"
@@ -64,13 +64,7 @@ def inherited(history: History, environment: str, people: People) -> Inherited |
     back = top.statement.kind == "rollback" and top.statement.subject(INHERITED_SUBJECT) == taken.statement.id
     if not back or not any(people.may(signer, "rollback") for signer in top.signers):
         return None
-    return Inherited(
-        statement=taken.statement,
-        version=taken.version,
-        run_id=taken.run_id,
-        model=taken.model,
-        rollback=top,
-    )
+    return replace(taken, rollback=top)
 
 
 def taken_over(history: History, environment: str, people: People) -> Inherited | None:
@@ -221,13 +215,10 @@ def decide_return(
     environment: str, *, use_case: str, actor: str, taken: Inherited, reason: str, people: People
 ) -> ReleaseDecision:
     """Decide on a rollback to what was inherited, where no earlier release is left: it restores the alias alone."""
-    reasons = list(people.refusals(actor, "rollback"))
-    if not reason.strip():
-        reasons.append(Reason(code="reason", message="a rollback needs a reason", fix='add --reason "…"'))
     return ReleaseDecision(
         transition="rollback",
         subject=f"{use_case}@{environment}",
-        reasons=tuple(reasons),
+        reasons=tuple(rollback_refusals(people, actor, reason)),
         remarks=(
             f"only the alias was restored: version {taken.version} is {UNVERIFIED}; predict and serve refuse it",
         ),

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from signoff.evidence.ledger import LogHead
 from signoff.evidence.statement import Statement, Subject
 from signoff.record.days import at_second, second_number
-from signoff.record.digest import Json
 from signoff.release.approval import head_json
 from signoff.release.chain import authors_of_proposal
 from signoff.release.guard.model import Override
@@ -231,19 +230,3 @@ def _authored(history: History, people: People, person: str) -> tuple[int, ...]:
         if proposal.signers and person in people.emails(authors_of_proposal(proposal))
     )
     return tuple(sorted({number for number in numbers if number is not None}))
-
-
-def glass_json(glass: BreakGlass) -> Json:
-    """All fields."""
-    said = glass.override
-    return {
-        "rule": said.rule,
-        "use_case": said.use_case,
-        "by": said.by,
-        "reason": said.reason,
-        "at": glass.at,
-        "end": glass.end,
-        "ended_by": glass.ended_by,
-        "author_of": list(glass.authored),
-        "statement": said.statement,
-    }

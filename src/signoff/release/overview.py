@@ -182,10 +182,8 @@ def _environment(
     place = held_release(environment, release, history=history, people=people)
     if isinstance(place, tuple):
         problems += [reason.message for reason in place]
-    elif isinstance(alias, str):
-        problems.append(alias)
-    elif alias != place.version:
-        problems.append(f"alias @{environment.alias} points at {_pointed(alias)}: moved by hand")
+    else:
+        problems += _alias_problems(environment, alias, place.version)
     return EnvironmentStatus(
         environment=environment.name,
         version=release.version,
@@ -205,11 +203,6 @@ def _environment(
 
 def _inherited(environment: EnvironmentRules, taken: Inherited, alias: int | str | None) -> EnvironmentStatus:
     top = taken.rollback or taken.statement
-    moved = (
-        alias
-        if isinstance(alias, str)
-        else f"alias @{environment.alias} points at {_pointed(alias)}: moved by hand"
-    )
     back = () if taken.rollback is None else (f"rolled back to it: {taken.rollback.text('reason')}",)
     return EnvironmentStatus(
         environment=environment.name,
@@ -218,13 +211,19 @@ def _inherited(environment: EnvironmentRules, taken: Inherited, alias: int | str
         by=", ".join(top.signers),
         gate="",
         remarks=(f"{UNVERIFIED}: it was there before Signoff; predict and serve refuse it", *back),
-        problems=() if alias == taken.version else (moved,),
+        problems=_alias_problems(environment, alias, taken.version),
         inherited=True,
     )
 
 
-def _pointed(alias: int | None) -> str:
-    return "nothing" if alias is None else f"version {alias}"
+def _alias_problems(environment: EnvironmentRules, alias: int | str | None, wanted: int) -> tuple[str, ...]:
+    """Why the alias is not known to point at the version that stands there; empty when it does."""
+    if isinstance(alias, str):
+        return (alias,)
+    if alias == wanted:
+        return ()
+    pointed = "nothing" if alias is None else f"version {alias}"
+    return (f"alias @{environment.alias} points at {pointed}: moved by hand",)
 
 
 def _verdict(history: History, release: Signed) -> str:

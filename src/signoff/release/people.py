@@ -71,6 +71,21 @@ def _and(names: Iterable[str]) -> str:
     return ", ".join(names)
 
 
+def rollback_refusals(people: People, actor: str, reason: str, *, what: str = "a rollback") -> list[Reason]:
+    """Why somebody may not roll back: whoever may does it for a reason.
+
+    Args:
+        people: the roster and roles.
+        actor: e-mail of the person whose key signs.
+        reason: why, in their words.
+        what: how the message calls it.
+    """
+    reasons = list(people.refusals(actor, "rollback"))
+    if not reason.strip():
+        reasons.append(Reason(code="reason", message=f"{what} needs a reason", fix='add --reason "…"'))
+    return reasons
+
+
 def unmet(
     required: Iterable[ApprovalRule], approvers: Mapping[str, tuple[str, ...]]
 ) -> tuple[ApprovalRule, ...]:

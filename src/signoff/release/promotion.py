@@ -16,7 +16,7 @@ from signoff.release.guard.evidence import evidence_reasons
 from signoff.release.history import History, decision_of
 from signoff.release.inherited import Inherited
 from signoff.release.model import Reason, Release, ReleaseDecision, Signed
-from signoff.release.people import People, unmet
+from signoff.release.people import People, rollback_refusals, unmet
 from signoff.release.proposal import Judged, gate_refusals
 from signoff.release.readiness import readiness_refusals
 from signoff.release.waivers import Waivers
@@ -373,9 +373,7 @@ def decide_rollback(
         if current is None
         else last_good(history, environment, current, people=people, without=frozenset(skipped))
     )
-    reasons = list(people.refusals(actor, "rollback"))
-    if not reason.strip():
-        reasons.append(Reason(code="reason", message="a rollback needs a reason", fix='add --reason "…"'))
+    reasons = rollback_refusals(people, actor, reason)
     if current is None:
         reasons.append(Reason(code="nothing-released", message=f"nothing is released in {environment}"))
     elif target is None and skipped:

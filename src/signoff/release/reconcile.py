@@ -5,11 +5,12 @@ change rows and files without it; here the difference is found afterwards and na
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from signoff.errors import EvidenceError
 from signoff.evidence.ledger import Entry
+from signoff.evidence.log_entry import GUARDED
 from signoff.record.digest import Digest, Json
 from signoff.record.model_version import ModelVersionRecord
 from signoff.release.arrival import Held, held_release
@@ -152,8 +153,8 @@ class Comparison:
     """
 
     found: tuple[Discrepancy, ...]
-    unseen: tuple[str, ...] = field(default=())
-    blind: tuple[str, ...] = field(default=())
+    unseen: tuple[str, ...] = ()
+    blind: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -346,7 +347,7 @@ def _who(
     """The newest entry about the alias, when it says what is found; most moves found here are in no entry."""
     names = (subject, f"{rules.name}@{environment.alias}", f"{rules.name}@{environment.name}")
     for entry in reversed(entries):
-        governed = entry.action.startswith("guard:") or entry.action == RECONCILE_ACTION
+        governed = entry.action.startswith(GUARDED) or entry.action == RECONCILE_ACTION
         if entry.outcome == "allowed" and governed and entry.subject in names and entry.at >= since:
             if _moved_to(entry) != alias:
                 break

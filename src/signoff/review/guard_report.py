@@ -5,18 +5,16 @@ often, whom, and what.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from signoff.evidence.ledger import Entry
-from signoff.evidence.log_entry import COUNT
+from signoff.evidence.log_entry import COUNT, GUARDED
 from signoff.record.digest import Json
 from signoff.standard.guard import GUARD_RULES, GuardRule, GuardRules, Level
-from signoff.standard.guard_words import with_level
+from signoff.standard.guard_words import LEVEL_WORDS, with_level
 from signoff.text import printable
 
-ACTION = "guard:"
-"""Begins the action of every entry of the guard: what follows is the rule or the change."""
 _WARN, _LIFTED = "warn", "override"
 """Modes of an entry whose change happened."""
 MOST = 5
@@ -126,11 +124,11 @@ def guard_report(
 
 def _rule_of(entry: Entry) -> GuardRule | None:
     """The rule of a warned or refused entry; None for any other, a change that was allowed among them."""
-    if not entry.action.startswith(ACTION) or not (
+    if not entry.action.startswith(GUARDED) or not (
         entry.outcome == "refused" or entry.detail.get("mode") in (_WARN, _LIFTED)
     ):
         return None
-    named = entry.detail.get("rule", entry.action.removeprefix(ACTION))
+    named = entry.detail.get("rule", entry.action.removeprefix(GUARDED))
     return next((rule for rule in GUARD_RULES if rule == named), None)
 
 
@@ -188,14 +186,11 @@ def guard_report_text(report: GuardReport) -> str:
     return "\n".join(printable(line) for line in lines).rstrip()
 
 
-_DOES: Mapping[Level, str] = {"enforce": "refuses", "warn": "only warns", "off": "is off"}
-
-
 def _lines(row: RuleReport) -> list[str]:
     if not row.refused + row.warned + row.lifted:
         return []
     under = f", {row.lifted} let pass under break-glass" if row.lifted else ""
-    lines = [f"{row.rule} ({_DOES[row.level]} now): {row.refused} refused, {row.warned} warned{under}"]
+    lines = [f"{row.rule} ({LEVEL_WORDS[row.level]} now): {row.refused} refused, {row.warned} warned{under}"]
     lines.append(f"  from {row.first} to {row.last}")
     lines.append(f"  whom     {_some(row.people)}")
     lines.append(f"  what     {_some(row.subjects)}")

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from signoff.evidence.ledger import Entry
+from signoff.release.inherited import UNVERIFIED
 from signoff.release.overview import EnvironmentStatus, UseCaseStatus
 from signoff.review.page import render_page
-from signoff.standard.guard import GUARD_RULES, GuardRule, GuardRules
-from signoff.text import printable
+from signoff.standard.guard import GUARD_RULES, GuardRule, GuardRules, Level
 
 SHOWN = 30
 """So many of the newest refusals and warnings are listed."""
@@ -53,6 +53,8 @@ WAYS: Mapping[GuardRule, tuple[str, ...]] = {
 }
 """What to do instead, per rule."""
 
+_COLOURS: Mapping[Level, str] = {"enforce": "good", "warn": "attention", "off": "nothing-to-judge"}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServerView:
@@ -82,15 +84,18 @@ class ServerView:
 def server_page(view: ServerView) -> str:
     """The overview."""
     levels = [(rule, view.guard.level(rule), PURPOSES[rule]) for rule in GUARD_RULES]
-    return render_page(
-        "server.html", view=view, levels=levels, mark_of=mark_of, reasons_of=_reasons, outcome_of=_outcome
-    )
+    return render_page("server.html", view=view, levels=levels, colours=_COLOURS, mark_of=mark_of)
 
 
 def rule_page(rule: GuardRule, guard: GuardRules) -> str:
     """What a rule is for and what to do instead: the page that a refusal points at."""
     return render_page(
-        "rule.html", rule=rule, level=guard.level(rule), purpose=PURPOSES[rule], ways=WAYS[rule]
+        "rule.html",
+        rule=rule,
+        level=guard.level(rule),
+        colours=_COLOURS,
+        purpose=PURPOSES[rule],
+        ways=WAYS[rule],
     )
 
 
@@ -101,13 +106,5 @@ def mark_of(status: EnvironmentStatus) -> tuple[str, str]:
     if status.version is None:
         return "nothing released", "nothing-to-judge"
     if status.inherited:
-        return "inherited, unverified", "attention"
+        return UNVERIFIED, "attention"
     return f"version {status.version}", "good"
-
-
-def _reasons(entry: Entry) -> tuple[str, ...]:
-    return tuple(printable(reason) for reason in entry.reasons)
-
-
-def _outcome(entry: Entry) -> str:
-    return "refused" if entry.outcome == "refused" else "warned"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from signoff.conformance.decide import check_run
 from signoff.record.experiment import ExperimentRecord
+from signoff.record.from_mlflow import named_by
 from signoff.record.model_version import ModelVersionRecord
 from signoff.record.run import RunRecord
 from signoff.review.checklist import counted
@@ -119,9 +120,7 @@ def _use_case(
     name: str, model: FoundModel, *, owner: str, production: str, asked: Sequence[Requirement]
 ) -> FoundUseCase:
     inside = [
-        h
-        for h in model.homes
-        if (h == name or h.startswith(f"{name}/")) and re.fullmatch(EXPERIMENT.pattern, h)
+        h for h in model.homes if named_by(h, (name, f"{name}/*")) and re.fullmatch(EXPERIMENT.pattern, h)
     ]
     outside = sorted(set(model.homes) - set(inside))
     alias = production or next((known for known in PRODUCTION if known in model.aliases), "")

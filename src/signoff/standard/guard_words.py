@@ -2,12 +2,13 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from signoff.standard.diff_words import Change, changed, looser, tighter
 from signoff.standard.guard import GUARD_RULES, LEVELS, QUIET, GuardRule, GuardRules, Level
 
-_WORDS = {"enforce": "refuses", "warn": "only warns", "off": "is off"}
+LEVEL_WORDS: Mapping[Level, str] = {"enforce": "refuses", "warn": "only warns", "off": "is off"}
+"""What a rule of each level does."""
 _FROM_RUNNING = {
     "quarantine": "a version from a run that has not ended is kept in quarantine",
     "refuse": "a version from a run that has not ended is refused",
@@ -45,7 +46,7 @@ def guard_changes(old: GuardRules, new: GuardRules) -> Iterator[Change]:
         before, after = old.level(rule), new.level(rule)
         if before != after:
             effect = tighter if LEVELS.index(after) < LEVELS.index(before) else looser
-            yield effect("guard", f"rule {rule} {_WORDS[after]}; before, it {_past(before)}")
+            yield effect("guard", f"rule {rule} {LEVEL_WORDS[after]}; before, it {_past(before)}")
     if old.from_running != new.from_running:
         effect = tighter if new.from_running == "refuse" else looser
         yield effect("guard", _FROM_RUNNING[new.from_running])

@@ -9,13 +9,13 @@ from release_changes import Change, digest, renaming
 
 from signoff.evidence import sshsig
 from signoff.evidence.dsse import Envelope, Signature, sign_statement
-from signoff.evidence.ledger import LogHead
+from signoff.evidence.ledger import Entry, LogHead
 from signoff.evidence.roster import parse_roster
 from signoff.evidence.sshsig import PublicKey
 from signoff.evidence.statement import Statement, Subject
 from signoff.gate.model import CheckResult, GateContext, GateDecision, ModelRef
 from signoff.gate.verdict import verdict_of
-from signoff.record.digest import Digest
+from signoff.record.digest import Digest, Json
 from signoff.record.model_version import ModelVersionRecord
 from signoff.release.approval import Binding, approval_statement
 from signoff.release.history import History, read_history
@@ -439,6 +439,21 @@ class Desk:
         """The same history with a statement deleted and put back."""
         (moved,) = (told for told in self.told if told.name == name)
         return Desk(rules=self.rules, told=[*(told for told in self.told if told is not moved), moved])
+
+
+def entry_of(action: str, subject: str, *, actor: Key = ANA, **detail: Json) -> Entry:
+    """An entry of the audit log, written long after everything on a desk."""
+    return Entry(
+        at="2099-01-01T00:00:00Z",
+        actor=actor.email,
+        action=action,
+        outcome="allowed",
+        use_case="churn",
+        subject=subject,
+        statement=None,
+        reasons=(),
+        detail=detail,
+    )
 
 
 NO_WAIVERS = Waivers(by_code={}, refused=())

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from release_samples import PEOPLE, RULES, Desk, released_desk
+from release_samples import PEOPLE, RULES, Desk, entry_of, released_desk
 
 from signoff.evidence.ledger import Entry
 from signoff.record.model_version import ModelVersionRecord
@@ -12,21 +12,9 @@ from signoff.release.history import History
 from signoff.release.overview import overview
 from signoff.release.reconcile import EnvironmentSeen, StoreSeen, VersionSeen, compare
 
-AGAIN = Entry(
-    at="2099-01-01T00:00:00Z",
-    actor="ana@shop.example",
-    action="propose",
-    outcome="allowed",
-    use_case="churn",
-    subject="churn/1",
-    statement=None,
-    reasons=(),
-    detail={},
-)
-DELETED = replace(AGAIN, action="guard:deletion", detail={"operation": "delete version", "rule": "deletion"})
-MODEL_DELETED = replace(
-    DELETED, subject="registered model churn", detail={"operation": "delete registered model"}
-)
+AGAIN = entry_of("propose", "churn/1")
+DELETED = entry_of("guard:deletion", "churn/1", operation="delete version", rule="deletion")
+MODEL_DELETED = entry_of("guard:deletion", "registered model churn", operation="delete registered model")
 GONE = VersionSeen(record=None)
 
 

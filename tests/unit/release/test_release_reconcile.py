@@ -1,10 +1,11 @@
 """Differences between the ledger and the store, and what a policy does about an alias; as pure decisions."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 from release_changes import digest
-from release_samples import PEOPLE, RULES, released_desk
+from release_samples import CLEO, PEOPLE, RULES, entry_of, released_desk
 
 from signoff.evidence.ledger import Entry
 from signoff.record.digest import Json
@@ -22,16 +23,9 @@ from signoff.release.repair import Policy, repairs
 
 HISTORY = released_desk().history
 RELEASE = HISTORY.of("release")[-1]
-FREEZE = Entry(
-    at=RELEASE.text("at"),
-    actor="ana@shop.example",
-    action="freeze",
-    outcome="allowed",
-    use_case="churn",
-    subject="churn/1",
-    statement=None,
-    reasons=(),
-    detail={"run_id": RELEASE.text("run_id"), "evidence": {"params": "sha256:1", "artifacts": "sha256:2"}},
+EVIDENCE: Mapping[str, str] = {"params": "sha256:1", "artifacts": "sha256:2"}
+FREEZE = replace(
+    entry_of("freeze", "churn/1", run_id=RELEASE.text("run_id"), evidence=EVIDENCE), at=RELEASE.text("at")
 )
 RECORD = ModelVersionRecord(
     name="churn",
@@ -48,7 +42,7 @@ SOUND = VersionSeen(
     model=digest("model 1"),
     logged_model=True,
     marked=True,
-    evidence={"params": "sha256:1", "artifacts": "sha256:2"},
+    evidence=EVIDENCE,
     status="released: prod",
 )
 
@@ -110,17 +104,7 @@ def test_a_later_entry_with_other_digests_does_not_hide_a_change() -> None:
 
 
 def test_an_alias_that_was_moved_through_the_server_names_who_moved_it() -> None:
-    moved = Entry(
-        at="2099-01-01T00:00:00Z",
-        actor="cleo@shop.example",
-        action="guard:alias",
-        outcome="allowed",
-        use_case="churn",
-        subject="churn@prod",
-        statement=None,
-        reasons=(),
-        detail={"operation": "set alias", "version": 2},
-    )
+    moved = entry_of("guard:alias", "churn@prod", actor=CLEO, operation="set alias", version=2)
     (by_somebody,) = found(seen(prod=2), moved).found
     assert "guard:alias by cleo@shop.example" in by_somebody.message
     (by_nobody,) = found(seen(prod=2)).found

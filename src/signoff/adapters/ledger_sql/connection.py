@@ -35,16 +35,12 @@ class Session:
     Attributes:
         dialect: decides placeholders and locking.
         shown: the address for messages.
+        raw: the driver's connection.
     """
 
     dialect: Dialect
     shown: str
-    _raw: DbapiConnection = field(repr=False)
-
-    @property
-    def raw(self) -> DbapiConnection:
-        """The driver's connection."""
-        return self._raw
+    raw: DbapiConnection = field(repr=False)
 
     @classmethod
     def around(cls, raw: DbapiConnection, shown: str) -> "Session":
@@ -54,9 +50,9 @@ class Session:
             StoreError: the connection is of another driver.
         """
         if isinstance(raw, sqlite3.Connection):
-            return cls(dialect="sqlite", shown=shown, _raw=raw)
+            return cls(dialect="sqlite", shown=shown, raw=raw)
         if type(raw).__module__.partition(".")[0] in _POSTGRES_DRIVERS:
-            return cls(dialect="postgresql", shown=shown, _raw=raw)
+            return cls(dialect="postgresql", shown=shown, raw=raw)
         raise StoreError(f"no ledger on a connection of {type(raw).__module__}", where=shown)
 
     def rows(self, statement: str, values: Sequence[Value] = ()) -> list[tuple[Any, ...]]:
@@ -65,7 +61,7 @@ class Session:
         Raises:
             StoreError: the database refuses it or cannot be reached.
         """
-        with _store_errors(self.shown), closing(self._raw.cursor()) as cursor:
+        with _store_errors(self.shown), closing(self.raw.cursor()) as cursor:
             if self.dialect == "postgresql":
                 statement = statement.replace("?", "%s")
             cursor.execute(statement, tuple(values))

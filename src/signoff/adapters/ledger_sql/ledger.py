@@ -240,13 +240,6 @@ class SqlLedger:
         """
         return _grown(Session.around(connection, "the database of this transaction"), since)
 
-    def grown(self, *, since: int) -> LogGrowth:
-        """What the log gained since so many entries; see `grown_on`."""
-        with self._reading() as session:
-            if session is None:
-                raise no_ledger(self.where)
-            return _grown(session, since)
-
     @staticmethod
     def grew_on(connection: DbapiConnection, *, use_case: str, since: int) -> bool:
         """Whether a use case has an entry beyond so many of the log, which is locked until that transaction ends.

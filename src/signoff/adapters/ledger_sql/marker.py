@@ -5,7 +5,7 @@ from signoff.adapters.ledger_sql.connection import write_session
 from signoff.adapters.ledger_sql.ledger import GUARD_TABLE, SqlLedger
 
 
-def mark_guarded(uri: str, *, since: str, by: str, settings: str | None = None) -> None:
+def mark_guarded(uri: str, *, since: str, by: str) -> None:
     """Mark MLflow's database as guarded, the ledger's tables made or brought up to date first.
 
     A database that is marked already keeps its first mark.
@@ -14,7 +14,6 @@ def mark_guarded(uri: str, *, since: str, by: str, settings: str | None = None) 
         uri: the database's address, as MLflow writes it.
         since: ISO 8601 UTC.
         by: which program and where, for people.
-        settings: JSON text that the program wants to find again; None for none.
 
     Raises:
         StoreError: MLflow's tables are not there yet, or the database refuses.
@@ -22,6 +21,6 @@ def mark_guarded(uri: str, *, since: str, by: str, settings: str | None = None) 
     SqlLedger.create(uri)
     with write_session(parse_address(uri)) as session:
         session.rows(
-            f'INSERT INTO {GUARD_TABLE} (id, since, "by", settings) VALUES (1, ?, ?, ?) ON CONFLICT DO NOTHING',  # noqa: S608 - constant
-            (since, by, settings),
+            f'INSERT INTO {GUARD_TABLE} (id, since, "by") VALUES (1, ?, ?) ON CONFLICT DO NOTHING',  # noqa: S608 - constant
+            (since, by),
         )

@@ -24,7 +24,7 @@ from signoff.record.from_mlflow import (
 )
 from signoff.record.model_version import ModelVersionRecord
 from signoff.record.run import BareRun, LoggedModelRecord, RunRecord
-from signoff.remote import Wire
+from signoff.remote import Remote, Wire
 
 
 class RestReader:
@@ -52,13 +52,15 @@ class RestReader:
         timeout: float = 30.0,
     ) -> None:
         self._server = Server(
-            uri,
-            username=username,
-            password=password,
-            token=token,
-            workspace=workspace,
-            tls=tls,
-            timeout=timeout,
+            Remote(
+                uri,
+                username=username,
+                password=password,
+                token=token,
+                workspace=workspace,
+                tls=tls,
+                timeout=timeout,
+            )
         )
 
     def run(self, run_id: str) -> RunRecord:

@@ -1,6 +1,5 @@
 """MLflow's REST API: JSON objects, pages, files."""
 
-import ssl
 from collections.abc import Iterator, Mapping
 
 from signoff.remote import Remote, Wire
@@ -11,30 +10,20 @@ PAGE = 1000
 
 
 class Server:
-    """One MLflow server; the arguments are those of `RestReader`."""
+    """MLflow's API on one server.
 
-    def __init__(
-        self,
-        uri: str,
-        *,
-        username: str | None,
-        password: str | None,
-        token: str | None,
-        workspace: str | None,
-        tls: ssl.SSLContext | None,
-        timeout: float,
-    ) -> None:
-        self._remote = Remote(
-            uri,
-            username=username,
-            password=password,
-            token=token,
-            workspace=workspace,
-            tls=tls,
-            timeout=timeout,
-        )
-        self.address = self._remote.address
-        self.understood = self._remote.understood
+    Args:
+        remote: the server.
+
+    Attributes:
+        address: the server's, for messages.
+        understood: see `Remote`.
+    """
+
+    def __init__(self, remote: Remote) -> None:
+        self._remote = remote
+        self.address = remote.address
+        self.understood = remote.understood
 
     def get(self, resource: str, query: Mapping[str, str] | None = None) -> Wire | None:
         """A JSON object of the API; None when MLflow says that the thing does not exist."""

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from signoff.addresses import shown
 from signoff.errors import StoreError
@@ -11,7 +11,10 @@ from signoff.errors import StoreError
 Row: TypeAlias = tuple[Any, ...]
 Query: TypeAlias = Callable[[str, Sequence[object]], list[Row]]
 """Runs one statement, with a question mark for each parameter, and returns all rows."""
+Id = TypeVar("Id", int, str)
 
+_CHUNK = 500
+"""Ids per query: older SQLite builds take at most 999 parameters."""
 _UNDEFINED = ("42P01", "42703")
 """PostgreSQL's codes for a table or column that does not exist."""
 _RESERVED = re.compile(r"[/?#@]")
@@ -43,6 +46,22 @@ def opener(uri: str, timeout: float) -> Callable[[], AbstractContextManager[Quer
         where=shown(uri),
         hint="give sqlite:///path, postgresql://…, or the http(s) address of an MLflow server",
     )
+
+
+def chunks(ids: Sequence[Id]) -> Iterator[Sequence[Id]]:
+    """The ids, no more at a time than one query takes."""
+    return (ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK))
+
+
+def marks(ids: Sequence[object]) -> str:
+    """A question mark for each id."""
+    return ", ".join("?" * len(ids))
+
+
+def many(query: Query, statement: str, ids: Sequence[str]) -> Iterator[Row]:
+    """Rows of a statement whose ``{}`` takes the ids, a chunk of ids at a time."""
+    for chunk in chunks(ids):
+        yield from query(statement.format(marks(chunk)), chunk)
 
 
 @contextmanager

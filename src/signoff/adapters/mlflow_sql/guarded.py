@@ -2,11 +2,9 @@
 
 from collections.abc import Collection, Mapping
 
-from signoff.adapters.mlflow_sql.database import opener
+from signoff.adapters.mlflow_sql.database import many, opener
 from signoff.release.guard.evidence import FROZEN_MARK, MetricPoint
 
-_CHUNK = 500
-"""Ids per query: older SQLite builds take at most 999 parameters."""
 _WORKSPACE = "default"
 
 
@@ -39,17 +37,9 @@ class GuardedReader:
         Raises:
             StoreError: the database cannot be read.
         """
-        wanted = sorted(run_ids)
+        statement = "SELECT run_uuid, entry_point_name FROM runs WHERE run_uuid IN ({})"
         with self._open() as query:
-            return {
-                run_id: mark or ""
-                for start in range(0, len(wanted), _CHUNK)
-                for run_id, mark in query(
-                    "SELECT run_uuid, entry_point_name FROM runs WHERE run_uuid IN"  # noqa: S608 - question marks
-                    f" ({', '.join('?' * len(wanted[start : start + _CHUNK]))})",
-                    wanted[start : start + _CHUNK],
-                )
-            }
+            return {run_id: mark or "" for run_id, mark in many(query, statement, sorted(run_ids))}
 
     def frozen(self) -> Mapping[str, str]:
         """Every run that bears the freeze mark, deleted or not, with the name of its experiment.

@@ -5,11 +5,10 @@ share are read, in one read-only transaction per call, so that a record is never
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
-from signoff.adapters.mlflow_sql.database import Query, Row, opener
+from signoff.adapters.mlflow_sql.database import Query, Row, chunks, many, marks, opener
 from signoff.adapters.mlflow_sql.files import list_folder, local_path, read_file
 from signoff.addresses import shown
 from signoff.errors import StoreError
@@ -29,9 +28,6 @@ from signoff.record.from_mlflow import (
 )
 from signoff.record.model_version import ModelVersionRecord
 from signoff.record.run import BareRun, LoggedModelRecord, RunRecord
-
-_CHUNK = 500
-"""Ids per query: older SQLite builds take at most 999 parameters."""
 
 _RUNS = """
     SELECT r.run_uuid, r.name, r.experiment_id, e.name, r.status, r.user_id,
@@ -116,10 +112,10 @@ class SqlReader:
                 if named_by(name, experiments)
             ]
             heads: list[Row] = []
-            for ids in _chunks(wanted):
+            for ids in chunks(wanted):
                 limit = "" if last is None else f" LIMIT {max(0, last)}"
                 heads += query(
-                    f"{_RUNS} AND r.experiment_id IN ({_marks(ids)})"
+                    f"{_RUNS} AND r.experiment_id IN ({marks(ids)})"
                     f" ORDER BY COALESCE(r.start_time, 0) DESC, r.run_uuid{limit}",
                     (self._workspace, *ids),
                 )
@@ -163,9 +159,9 @@ class SqlReader:
         with self._open() as query:
             return frozenset(
                 run_id
-                for chunk in _chunks(sorted(run_ids))
+                for chunk in chunks(sorted(run_ids))
                 for (run_id, *_) in query(
-                    f"{_RUNS} AND r.run_uuid IN ({_marks(chunk)})", (self._workspace, *chunk)
+                    f"{_RUNS} AND r.run_uuid IN ({marks(chunk)})", (self._workspace, *chunk)
                 )
             )
 
@@ -314,7 +310,7 @@ def _runs(query: Query, heads: Sequence[Row]) -> list[tuple[RunRecord, str]]:
     params = _pairs(query, "SELECT run_uuid, key, value FROM params WHERE run_uuid IN ({})", ids)
     tags = _pairs(query, "SELECT run_uuid, key, value FROM tags WHERE run_uuid IN ({})", ids)
     metrics: dict[str, dict[str, float]] = defaultdict(dict)
-    for run_id, key, value, is_nan in _many(
+    for run_id, key, value, is_nan in many(
         query, "SELECT run_uuid, key, value, is_nan FROM latest_metrics WHERE run_uuid IN ({})", ids
     ):
         metrics[run_id][key] = float("nan") if is_nan else float(value)
@@ -352,7 +348,7 @@ def _datasets(query: Query, ids: Sequence[str]) -> Mapping[str, list[DatasetReco
         ids,
     )
     found: dict[str, list[DatasetRecord]] = defaultdict(list)
-    for run_id, input_id, name, digest, source_type, source, profile in _many(
+    for run_id, input_id, name, digest, source_type, source, profile in many(
         query,
         "SELECT i.destination_id, i.input_uuid, d.name, d.digest, d.dataset_source_type, d.dataset_source,"
         " d.dataset_profile FROM inputs i JOIN datasets d ON d.dataset_uuid = i.source_id"
@@ -375,7 +371,7 @@ def _datasets(query: Query, ids: Sequence[str]) -> Mapping[str, list[DatasetReco
 def _models(query: Query, ids: Sequence[str]) -> Mapping[str, list[LoggedModelRecord]]:
     """The models that each run logged as outputs; MLflow keeps the link in the table of inputs."""
     found: dict[str, list[LoggedModelRecord]] = defaultdict(list)
-    for run_id, model_id, name, location in _many(
+    for run_id, model_id, name, location in many(
         query,
         "SELECT i.source_id, m.model_id, m.name, m.artifact_location"
         " FROM inputs i JOIN logged_models m ON m.model_id = i.destination_id"
@@ -401,23 +397,9 @@ def _version(name: str, row: Row, aliases: Mapping[str, int]) -> ModelVersionRec
     )
 
 
-def _many(query: Query, statement: str, ids: Sequence[str]) -> Iterator[Row]:
-    """Rows of a statement whose ``{}`` takes the ids, a chunk of ids at a time."""
-    for chunk in _chunks(ids):
-        yield from query(statement.format(_marks(chunk)), chunk)
-
-
 def _pairs(query: Query, statement: str, ids: Sequence[str]) -> Mapping[str, dict[str, str]]:
     """Names and values per owner, from a statement that selects owner, name and value."""
     found: dict[str, dict[str, str]] = defaultdict(dict)
-    for owner, name, value in _many(query, statement, ids):
+    for owner, name, value in many(query, statement, ids):
         found[owner][name] = "" if value is None else str(value)
     return found
-
-
-def _chunks(ids: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK))
-
-
-def _marks(ids: Sequence[object]) -> str:
-    return ", ".join("?" * len(ids))

@@ -1,4 +1,4 @@
-"""``signoff admin``: the audit log, the ledger's tables, keys, and load tests."""
+"""``signoff admin``: the guarded server, the audit log, the ledger's tables, keys, and load tests."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from signoff.apps.cli.server import server
 
 @click.group()
 def admin() -> None:
-    """Look after the audit log, its tables and keys; measure under load."""
+    """Run the guarded server; look after the audit log, its tables and keys; measure under load."""
 
 
 for _command in (server, report, reconcile, break_glass, inherit, triggers):

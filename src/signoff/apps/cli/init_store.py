@@ -1,6 +1,5 @@
 """``signoff init --from-store``: the way in for a team that has a store already."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +13,6 @@ from signoff.standard.names import ROSTER_FILE
 if TYPE_CHECKING:
     from signoff.review.takeover import FoundModel, Suggestion
     from signoff.standard.model import Standard
-
-_SQLITE = "sqlite:///"
 
 
 def init_from_store(
@@ -38,13 +35,14 @@ def init_from_store(
     from signoff.apps.cli.init import write_start
     from signoff.apps.cli.options import ask_passphrase
     from signoff.apps.verbs.take_store import read_store
+    from signoff.apps.workspace import absolute_uri
     from signoff.errors import UsageError
     from signoff.review.takeover import findings_text, suggest
     from signoff.standard.load import load_standard
     from signoff.standard.scaffold import scaffold, scaffold_store
     from signoff.text import printable
 
-    address = _absolute(address)
+    address = absolute_uri(address, Path.cwd())  # the standard may lie elsewhere
     found = read_store(address)
     plain = load_standard(scaffold(profile, model_type, "any", owner), FILE_NAME).use_cases["any"]
     suggestion = suggest(
@@ -127,11 +125,3 @@ def _production(alias: str | None) -> str:
     if not separator or not name or environment != "prod":
         raise UsageError("--alias is written as ALIAS=prod, such as --alias champion=prod")
     return name
-
-
-def _absolute(address: str) -> str:
-    """A SQLite file is named from where the command runs; the standard may lie elsewhere."""
-    path = address.removeprefix(_SQLITE)
-    if path == address or path.startswith("/"):
-        return address
-    return f"{_SQLITE}{os.path.abspath(path)}"  # noqa: PTH100 - links stay as they are

@@ -34,7 +34,10 @@ COMMANDS = {
         "Answer the periodic review's checklist for the whole store.",
     ),
     "standard": ("signoff.apps.cli.standard:standard", "Check, show and compare the standard."),
-    "admin": ("signoff.apps.cli.admin:admin", "Look after the audit log, its tables and keys."),
+    "admin": (
+        "signoff.apps.cli.admin:admin",
+        "Run the guarded server; look after audit log, tables and keys.",
+    ),
 }
 """Verb → where it is, and its line in the help: the help must not import the verb."""
 

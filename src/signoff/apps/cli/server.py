@@ -8,7 +8,7 @@ import click
 from signoff.apps.cli.options import standard_option
 
 
-@click.command(context_settings={"ignore_unknown_options": False})
+@click.command()
 @click.option(
     "--host",
     default="127.0.0.1",

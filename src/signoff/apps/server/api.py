@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from signoff.adapters.ledger_http import STANDARD_HEADER
 from signoff.addresses import masked
 from signoff.apps.server.submissions import accept, parse_submission
 from signoff.apps.workspace import Workspace
@@ -26,6 +27,7 @@ from signoff.evidence.audit import StoredLedger
 from signoff.evidence.log_entry import read_entry
 from signoff.evidence.statement import KINDS, StatementKind
 from signoff.record.digest import Digest, Json
+from signoff.release.approval import head_json
 from signoff.release.guard.model import Asker
 from signoff.standard.guard import GuardRules
 
@@ -138,7 +140,7 @@ def _answered(office: Office, answer: Callable[[], Response]) -> Response:
         _log.exception("a request to Signoff's API was not expected")
         response = _error(422, "UNDECIDED", "the server could not decide; its log says why")
     try:
-        response.headers["X-Signoff-Standard"] = str(office.workspace().standard.digest)
+        response.headers[STANDARD_HEADER] = str(office.workspace().standard.digest)
     except SignoffError:
         _log.warning("the standard in force cannot be read")
     return response
@@ -172,7 +174,7 @@ def _submit(office: Office, body: bytes) -> Response:
     workspace = office.workspace()
     accept(workspace, parse_submission(body), asker=asker)
     head = workspace.ledger().head()
-    return _json({"size": head.size, "root": str(head.root)})
+    return _json(head_json(head))
 
 
 def _whoami(office: Office, _request: Request) -> Response:
@@ -195,7 +197,7 @@ def _whoami(office: Office, _request: Request) -> Response:
 
 def _head(office: Office, _request: Request) -> Response:
     head = office.workspace().ledger().head()
-    return _json({"size": head.size, "root": str(head.root)})
+    return _json(head_json(head))
 
 
 def _stored(office: Office, request: Request) -> Response:
@@ -219,7 +221,7 @@ def _page(stored: StoredLedger, start: int) -> Json:
             continue  # whoever reads it will see that for themselves
     return {
         "from": start,
-        "head": {"size": stored.head.size, "root": str(stored.head.root)},
+        "head": head_json(stored.head),
         "frontier": _base64(stored.frontier),
         "rows": [
             {

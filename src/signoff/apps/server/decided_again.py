@@ -103,9 +103,8 @@ class Presented:
 
 def _other(sent: Statement, message: bytes) -> Reason:
     """What the server would have signed instead, field by field."""
-    own = parse_statement(
-        message.split(b" ", 4)[4]
-    )  # DSSE's encoding: four lengths and types, then the payload
+    # DSSE's encoding: its name, then type and payload, each after its length.
+    own = parse_statement(message.split(b" ", 4)[4])
     lines = [
         f"{name}: sent {_short(sent.predicate.get(name))}, the server has {_short(own.predicate.get(name))}"
         for name in sorted({*sent.predicate, *own.predicate})

@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 from signoff.apps.server.actor import Scope, asking, authenticated_login
 from signoff.apps.server.asgi import Asgi, Message, Receive, Send
 from signoff.apps.server.routes import MUTATING
+from signoff.apps.server.settings import API_PREFIXES
 
-PROBE = "/api/2.0/signoff/whoami"
+PROBE = f"{API_PREFIXES[0]}/whoami"
 """A Flask route that tells under which name another login plugin authenticated a request."""
 _CHALLENGE = (b"www-authenticate", b'Basic realm="mlflow"')
 

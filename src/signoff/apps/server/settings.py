@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from signoff.adapters.ledger_http import API
+from signoff.apps.locate import VARIABLE as STANDARD_VARIABLE
+from signoff.apps.workspace import KEY_VARIABLE
 from signoff.errors import UsageError
 
 APP_NAME = "signoff"
 """Name of the `mlflow.app` entry point."""
-API_PREFIXES = ("/api/2.0/signoff", "/ajax-api/2.0/signoff")
+API_PREFIXES = (API, "/ajax-api/2.0/signoff")
 PAGES_PREFIX = "/signoff"
 AUTH_VARIABLE = "SIGNOFF_AUTH_APP"
-STANDARD_VARIABLE = "SIGNOFF_STANDARD"
-KEY_VARIABLE = "SIGNOFF_KEY"
 WRITE_PROTECTED_VARIABLE = "SIGNOFF_BUCKET_WRITE_PROTECTED"
 PREPARED_VARIABLE = "_SIGNOFF_SERVER"
 """Path of the file in which a worker that cannot start says why; set by the command that prepared the start."""

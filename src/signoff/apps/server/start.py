@@ -15,7 +15,8 @@ from signoff.apps.server.prerequisites import (
     require_only_uvicorn,
     require_port,
 )
-from signoff.apps.server.settings import APP_NAME, KEY_VARIABLE, WRITE_PROTECTED_VARIABLE, Settings
+from signoff.apps.server.settings import APP_NAME, WRITE_PROTECTED_VARIABLE, Settings
+from signoff.apps.workspace import KEY_VARIABLE
 from signoff.errors import UsageError
 
 _QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}

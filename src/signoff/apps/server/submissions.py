@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from signoff.apps.server.actor import off_roster
 from signoff.apps.server.decided_again import Presented, Words, decide_again
 from signoff.apps.verbs.recording import LOGIN, append_refusals, write
 from signoff.apps.workspace import Actor, Workspace, said_at
@@ -254,9 +255,7 @@ def _not_the_actor(submission: Submission, asker: Asker, workspace: Workspace) -
         message = f"the entry speaks for {named}, logged in is {asker.name}"
         return Reason(code="entry-actor", message=message, fix="log in as the person who signs")
     if asker.person is None and not asker.single_user:
-        message = f"the login {asker.login} is nobody on the roster"
-        fix = "have the owner of the roster add the person, with the login under `also`"
-        return Reason(code="not-on-roster", message=message, fix=fix)
+        return off_roster(asker)
     return None if envelope is None else _not_signed_by(named, envelope, entry, roster)
 
 

@@ -1,11 +1,13 @@
 """`signoff admin break-glass`: lift a rule of the guard for a time, or end that before its time."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
 from signoff.apps.verbs.recording import allowed_entry, history_of, record_refusal, signed, write
 from signoff.apps.workspace import Actor, Workspace, now, require_key
-from signoff.record.digest import Digest
+from signoff.evidence.statement import Statement
+from signoff.record.digest import Digest, Json
 from signoff.release.model import ReleaseDecision, Signed
 from signoff.release.override import (
     break_glasses,
@@ -58,7 +60,6 @@ def break_glass(
         record_refusal(workspace, decision, actor=actor, use_case=rules.name)
         return Lifted(decision=decision)
     at = now()
-    ledger = workspace.ledger(create=True)
     statement = override_statement(
         rules,
         cast("GuardRule", rule),
@@ -68,17 +69,8 @@ def break_glass(
         log=workspace.log_head(),
         at=at,
     )
-    entry = allowed_entry(
-        action="override",
-        actor=actor,
-        use_case=rules.name,
-        subject=decision.subject,
-        statement=statement.id,
-        at=at,
-        detail={"rule": rule, "minutes": minutes, "reason": reason.strip()},
-    )
-    with ledger.transaction() as writer:
-        write(writer, signed(statement, actor), entry, version=None, run_id=None)
+    detail: dict[str, Json] = {"rule": rule, "minutes": minutes, "reason": reason.strip()}
+    _write(workspace, rules, statement, actor=actor, subject=decision.subject, at=at, detail=detail)
     return Lifted(decision=decision, statement=statement.id, told=in_force(workspace, rules, at))
 
 
@@ -125,20 +117,35 @@ def end_break_glass(
 def _end(
     workspace: Workspace, rules: UseCaseRules, ended: Signed, *, actor: Actor, reason: str, at: str
 ) -> Digest:
-    ledger = workspace.ledger()
     statement = end_statement(rules, ended, actor=actor.name, reason=reason, log=workspace.log_head(), at=at)
+    rule = ended.text("rule")
+    subject = f"end of {rule} for {rules.name}"
+    detail: dict[str, Json] = {"rule": rule, "ends": str(ended.id), "reason": reason.strip()}
+    _write(workspace, rules, statement, actor=actor, subject=subject, at=at, detail=detail)
+    return statement.id
+
+
+def _write(
+    workspace: Workspace,
+    rules: UseCaseRules,
+    statement: Statement,
+    *,
+    actor: Actor,
+    subject: str,
+    at: str,
+    detail: Mapping[str, Json],
+) -> None:
     entry = allowed_entry(
         action="override",
         actor=actor,
         use_case=rules.name,
-        subject=f"end of {ended.text('rule')} for {rules.name}",
+        subject=subject,
         statement=statement.id,
         at=at,
-        detail={"rule": ended.text("rule"), "ends": str(ended.id), "reason": reason.strip()},
+        detail=detail,
     )
-    with ledger.transaction() as writer:
+    with workspace.ledger(create=True).transaction() as writer:
         write(writer, signed(statement, actor), entry, version=None, run_id=None)
-    return statement.id
 
 
 def in_force(workspace: Workspace, rules: UseCaseRules, at: str) -> tuple[str, ...]:

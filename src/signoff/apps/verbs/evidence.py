@@ -1,10 +1,9 @@
 """What a run shows now, as digests: taken when a proposal freezes it, and again by the tripwire."""
 
 from collections.abc import Mapping
-from urllib.parse import urlparse
 
 from signoff.adapters.mlflow_sql.guarded import GuardedReader
-from signoff.apps.workspace import Reader, Workspace
+from signoff.apps.workspace import Reader, Workspace, scheme_of
 from signoff.errors import StoreError
 from signoff.record.digest import Digest
 from signoff.record.model_version import ModelVersionRecord
@@ -23,7 +22,7 @@ from signoff.standard.model import UseCaseRules
 def database_of(workspace: Workspace) -> GuardedReader | None:
     """MLflow's database, where its address is known here: the store's own, or the ledger's where it lies there."""
     for address in (workspace.tracking_uri, workspace.ledger_uri):
-        if address is not None and urlparse(address).scheme.partition("+")[0] in ("sqlite", "postgresql"):
+        if address is not None and scheme_of(address) in ("sqlite", "postgresql"):
             reader = GuardedReader(address)
             if reader.is_mlflow():
                 return reader

@@ -6,15 +6,14 @@ finds the mark still there; else it is taken off again, unless another version o
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from signoff.apps.verbs.evidence import database_of, run_evidence
-from signoff.apps.verbs.recording import LOGIN
+from signoff.apps.verbs.recording import login_detail
 from signoff.apps.workspace import Actor, Workspace, scheme_of
 from signoff.errors import ConflictError, UsageError
 from signoff.evidence.ledger import Entry, LedgerWriter
-from signoff.record.digest import Json
 from signoff.record.run import RunRecord
 from signoff.release.guard.evidence import EVIDENCE_DETAIL, FREEZE_ACTION, changed_parts
 from signoff.release.guard.stated import KEEPS_FROZEN
@@ -63,17 +62,10 @@ class Freeze:
                 f"{', '.join(changed)} of run {self.run_id} changed while it was judged",
                 hint="run the same command again",
             )
-        login: dict[str, Json] = {} if actor.login is None else {LOGIN: actor.login}
-        return Entry(
-            at=proposal.at,
-            actor=actor.name,
+        return replace(
+            proposal,
             action=FREEZE_ACTION,
-            outcome="allowed",
-            use_case=proposal.use_case,
-            subject=proposal.subject,
-            statement=proposal.statement,
-            reasons=(),
-            detail={"run_id": self.run_id, EVIDENCE_DETAIL: evidence, **login},
+            detail={"run_id": self.run_id, EVIDENCE_DETAIL: evidence, **login_detail(actor)},
         )
 
     @contextmanager

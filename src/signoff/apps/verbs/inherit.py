@@ -16,6 +16,8 @@ from signoff.apps.verbs.recording import (
 )
 from signoff.apps.workspace import Actor, Workspace, now, private_copy, require_key
 from signoff.errors import ModelError, StoreError
+from signoff.evidence.dsse import Envelope
+from signoff.evidence.ledger import Entry
 from signoff.record.digest import Digest
 from signoff.record.model_version import ModelVersionRecord
 from signoff.release.history import History
@@ -101,9 +103,12 @@ def inherit(workspace: Workspace, use_case: str, *, environment: str, actor: Act
     )
     envelope = signed(statement, actor)
     with _held(workspace, into, record) as freeze:
-        run = None if freeze is None else workspace.reader().run(freeze.run_id)
-        frozen = None if freeze is None or run is None else freeze.entry(run, proposal=entry, actor=actor)
-        with workspace.ledger().transaction() if freeze is None else freeze.transaction() as writer:
+        frozen = (
+            None
+            if freeze is None
+            else freeze.entry(workspace.reader().run(freeze.run_id), proposal=entry, actor=actor)
+        )
+        with (workspace.ledger() if freeze is None else freeze).transaction() as writer:
             write(writer, envelope, entry, version=record.ref, run_id=record.run_id, expected=head.size)
             if frozen is not None:
                 writer.append(frozen)
@@ -201,16 +206,8 @@ def return_to_inherited(
         at=at,
         detail={"reason": reason, "version": taken.version, "unverified": True},
     )
-    move(
-        workspace,
-        rules,
-        environment,
-        version=taken.version,
-        there=taken.version,
-        run_id=taken.run_id or None,
-        envelope=signed(statement, actor),
-        entry=entry,
-        expected=size,
+    _point_back(
+        workspace, rules, environment, taken, envelope=signed(statement, actor), entry=entry, size=size
     )
     mirror_status(workspace, rules.registered_model, taken.version, f"{UNVERIFIED}: {environment.name}")
     mirror_status(workspace, rules.registered_model, current.version, f"rolled back: {environment.name}")
@@ -258,6 +255,21 @@ def restore_inherited(
         detail={"alias_pointed_at": pointed, "version": taken.version, "unverified": True},
         signs=False,
     )
+    _point_back(workspace, rules, environment, taken, envelope=kept, entry=entry, size=size)
+    return replace(moved, statement=back.id)
+
+
+def _point_back(
+    workspace: Workspace,
+    rules: UseCaseRules,
+    environment: EnvironmentRules,
+    taken: Inherited,
+    *,
+    envelope: Envelope,
+    entry: Entry,
+    size: int,
+) -> None:
+    """Record the rollback and point the alias: what was inherited has one number, that where its alias is."""
     move(
         workspace,
         rules,
@@ -265,8 +277,7 @@ def restore_inherited(
         version=taken.version,
         there=taken.version,
         run_id=taken.run_id or None,
-        envelope=kept,
+        envelope=envelope,
         entry=entry,
         expected=size,
     )
-    return replace(moved, statement=back.id)

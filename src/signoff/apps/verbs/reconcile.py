@@ -3,7 +3,8 @@
 Everything is read by SQL or REST. Model files in local folders are hashed where they are; of others a private copy.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 from urllib.parse import urlparse
@@ -104,7 +105,7 @@ def reconcile(
     database = database_of(workspace)
     frozen = None if database is None or guarded_ledger(workspace) is None else database.frozen()
     stored = workspace.ledger().stored()  # after the marks: a proposal that was written in between is in it
-    entries = tuple(read_entry(row.entry) for row in _readable(stored))
+    entries = tuple(_readable(stored))
     log = (*_log(workspace, stored), *_shrunk(stored, before))
     looks: list[_Look] = []
     blind: list[str] = []
@@ -143,15 +144,11 @@ def _refusals(workspace: Workspace, actor: Actor) -> tuple[Reason, ...]:
     return promote if promote and back else ()
 
 
-def _readable(stored: StoredLedger) -> tuple[Any, ...]:
-    def sound(data: bytes) -> bool:
-        try:
-            read_entry(data)
-        except EvidenceError:
-            return False
-        return True
-
-    return tuple(row for row in stored.rows if sound(row.entry))
+def _readable(stored: StoredLedger) -> Iterator[Entry]:
+    """The log's entries; those that cannot be read are for the audit to tell."""
+    for row in stored.rows:
+        with suppress(EvidenceError):
+            yield read_entry(row.entry)
 
 
 def _log(workspace: Workspace, stored: StoredLedger) -> tuple[Discrepancy, ...]:

@@ -13,6 +13,7 @@ from signoff.record.digest import Digest, Json
 from signoff.release.history import History
 from signoff.release.logged import logged_history, refuse_changed_log
 from signoff.release.model import ReleaseDecision
+from signoff.release.reconcile import STATUS_TAG
 
 LOGIN = "login"
 """Field of an entry's detail: the name under which a server authenticated whoever asked for it."""
@@ -51,6 +52,11 @@ def signed(statement: Statement, actor: Actor) -> Envelope:
     return sign_statement(statement) if actor.key is None else sign_statement(statement, actor.key)
 
 
+def login_detail(actor: Actor) -> dict[str, Json]:
+    """The part of an entry's detail that says under which login a server knows the actor; empty for none."""
+    return {} if actor.login is None else {LOGIN: actor.login}
+
+
 def record_refusal(
     workspace: Workspace,
     decision: ReleaseDecision,
@@ -60,9 +66,7 @@ def record_refusal(
     version: int | None = None,
 ) -> None:
     """Append a refused decision to the audit log."""
-    detail: dict[str, Json] = {} if version is None else {"version": version}
-    if actor.login is not None:
-        detail[LOGIN] = actor.login
+    about: dict[str, Json] = {} if version is None else {"version": version}
     entry = Entry(
         at=now(),
         actor=actor.name,
@@ -72,7 +76,7 @@ def record_refusal(
         subject=decision.subject,
         statement=None,
         reasons=tuple(f"{reason.code}: {reason.message}" for reason in decision.reasons),
-        detail=detail,
+        detail={**about, **login_detail(actor)},
     )
     append_refusals(workspace, entry)
 
@@ -110,8 +114,6 @@ def allowed_entry(
         signs: whether the actor signed that statement now.
     """
     proof: dict[str, Json] = {SIGNED_WITH: actor.key.fingerprint} if signs and actor.key is not None else {}
-    if actor.login is not None:
-        proof[LOGIN] = actor.login
     return Entry(
         at=at,
         actor=actor.name,
@@ -121,7 +123,7 @@ def allowed_entry(
         subject=subject,
         statement=str(statement),
         reasons=(),
-        detail={**detail, **proof},
+        detail={**detail, **proof, **login_detail(actor)},
     )
 
 
@@ -134,7 +136,7 @@ def mirror_status(workspace: Workspace, registered_model: str, version: int, sta
     if workspace.decides_elsewhere:
         return
     with suppress(StoreError):
-        workspace.store().tag_version(registered_model, version, "signoff.status", status)
+        workspace.store().tag_version(registered_model, version, STATUS_TAG, status)
 
 
 def write(

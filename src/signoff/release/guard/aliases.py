@@ -9,6 +9,7 @@ from signoff.release.guard.flush import (
     Flush,
     Said,
     deletes_version,
+    first_few,
     is_prompt,
     kept,
     model_name,
@@ -166,26 +167,23 @@ def _stage(flush: Flush, change: Change, facts: GuardFacts) -> Iterator[Said]:
 def _stage_reason(rules: UseCaseRules, stage: str, number: int | None, facts: GuardFacts) -> Reason | None:
     name = rules.registered_model
     if stage not in _STAGES:
-        for environment in rules.environments.values():
-            if number is not None and facts.released(name, environment.name) == number:
+        for each in rules.environments.values():
+            if number is not None and facts.released(name, each.name) == number:
                 return Reason(
                     code="stage-released",
-                    message=f"it is released in {environment.name}, so its stage cannot be {stage}",
+                    message=f"it is released in {each.name}, so its stage cannot be {stage}",
                     fix="release another version there first; the stage may follow",
                 )
         return None
     words = _STAGES[stage]
-    environment_of_stage = next(
-        (e for e in rules.environments.values() if e.name in words or e.alias in words), None
-    )
-    if environment_of_stage is None:
+    environment = next((e for e in rules.environments.values() if e.name in words or e.alias in words), None)
+    if environment is None:
         environments = ", ".join(f"@{e.alias}" for e in rules.environments.values())
         return Reason(
             code="stage-unknown",
             message=f"stage {stage} stands for no environment of {rules.name}; aliases say what is released",
             fix=f"release by alias: {environments}",
         )
-    environment = environment_of_stage
     released = facts.released(name, environment.name)
     if number is not None and released == number:
         return None
@@ -216,14 +214,17 @@ def _renamed(old: str, new: str, facts: GuardFacts) -> Iterator[Said]:
 
 def rename_reason(name: str, facts: GuardFacts) -> Reason | None:
     """Why a registered model keeps its name: statements name its versions, and aliases would move with it."""
-    bound = [version for version in facts.versions(name) if version.proposed or version.released_in]
+    bound = [
+        f"{name}/{version.number}"
+        for version in facts.versions(name)
+        if version.proposed or version.released_in
+    ]
     if not bound:
         return None
-    numbers = ", ".join(f"{name}/{version.number}" for version in bound[:5])
     return Reason(
         code="model-bound",
-        message=f"signed statements name its versions ({numbers}{', …' if len(bound) > 5 else ''}); under another "
-        "name none of them would be covered",
+        message=f"signed statements name its versions ({first_few(bound)}); under another name "
+        "none of them would be covered",
         fix="register new candidates under the new name, and release from there",
     )
 

@@ -1,9 +1,9 @@
 """The changes of a flush to their rules, and the rules' answers to one ruling."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from signoff.evidence.ledger import Entry
+from signoff.evidence.log_entry import GUARDED
 from signoff.record.digest import Json
 from signoff.release.guard import aliases, deletion, experiments, freeze, registration, tags
 from signoff.release.guard.flush import Caution, Deed, Flush, Said
@@ -127,21 +127,20 @@ class _Entries:
     def records(self) -> tuple[Record, ...]:
         """One record for each entry."""
         return tuple(
-            Record(entry=replace(self._governed(key, entry), statement=entry.statement))
-            for key, entry in sorted(self.found.items())
+            Record(
+                entry=governed_entry(
+                    at=self.at,
+                    asker=self.asker,
+                    action=f"{GUARDED}{rule}",
+                    use_case=use_case,
+                    subject=subject,
+                    reasons=tuple(entry.reasons),
+                    detail={**entry.detail, "rule": rule, "operation": ", ".join(entry.operations)},
+                    statement=entry.statement,
+                )
+            )
+            for (rule, use_case, subject), entry in sorted(self.found.items())
         )
 
     def _entry(self, rule: GuardRule, use_case: str, subject: str) -> _Entry:
         return self.found.setdefault((rule, use_case, subject), _Entry())
-
-    def _governed(self, key: tuple[GuardRule, str, str], entry: _Entry) -> Entry:
-        rule, use_case, subject = key
-        return governed_entry(
-            at=self.at,
-            asker=self.asker,
-            action=f"guard:{rule}",
-            use_case=use_case,
-            subject=subject,
-            reasons=tuple(entry.reasons),
-            detail={**entry.detail, "rule": rule, "operation": ", ".join(entry.operations)},
-        )

@@ -13,8 +13,12 @@ from signoff.release.guard.flush import (
     Said,
     deletes_version,
     experiment_id,
+    first_few,
+    goes,
     kept,
     model_name,
+    returns,
+    run_id_of,
     some,
     use_case_name,
     use_case_of_label,
@@ -61,8 +65,8 @@ def _model(flush: Flush, name: str, facts: GuardFacts) -> Iterator[Said]:
         return
     versions: list[Json] = [
         kept({**change.key, **change.before})
-        for change in flush.rows("model_versions")
-        if change.operation == "delete" and model_name(change) == name
+        for change in flush.rows("model_versions", operation="delete")
+        if model_name(change) == name
     ]
     yield _deed(
         use_case,
@@ -105,25 +109,24 @@ def _version(flush: Flush, change: Change, facts: GuardFacts) -> Iterator[Said]:
 
 def _experiment(flush: Flush, change: Change, facts: GuardFacts) -> Iterator[Said]:
     identifier = experiment_id(change)
-    goes = identifier in flush.experiments_deleted
+    deleted, restored = identifier in flush.experiments_deleted, returns(change)
     renamed = change.operation == "update" and "name" in change.after
-    restored = change.after.get("lifecycle_stage") == "active" and change.operation == "update"
-    if not (goes or renamed or restored):
+    if not (deleted or renamed or restored):
         return
     name = change.before.get("name") or facts.experiment_name(identifier) or identifier
     subject = f"experiment {name}"
     bound = facts.frozen_in(identifier)
-    if bound and (goes or renamed):
+    if bound and (deleted or renamed):
         yield _objection(
             use_case_of_label(facts.standard, bound[0]),
             subject,
-            _experiment_reason(bound, renamed=not goes, facts=facts),
+            _experiment_reason(bound, renamed=not deleted, facts=facts),
         )
-    elif goes or restored:
+    elif deleted or restored:
         runs = [
-            run.value("run_uuid") or ""
+            run_id_of(run)
             for run in flush.rows("runs")
-            if run.value("experiment_id") in {identifier, None} and _run_goes(run)
+            if run.value("experiment_id") in {identifier, None} and goes(run)
         ]
         yield _deed(
             use_case_of(facts.standard, name) or "",
@@ -134,7 +137,7 @@ def _experiment(flush: Flush, change: Change, facts: GuardFacts) -> Iterator[Sai
 
 
 def _experiment_reason(bound: Sequence[str], *, renamed: bool, facts: GuardFacts) -> Reason:
-    labels = f"{', '.join(bound[:5])}{', …' if len(bound) > 5 else ''}"
+    labels = first_few(bound)
     released = any(
         (found := version_called(facts, label)) is not None and found.released_in for label in bound
     )
@@ -155,14 +158,14 @@ def _runs(flush: Flush, facts: GuardFacts) -> Iterator[Said]:
     """Runs that go or come back by themselves; those of a deleted experiment are named in its entry."""
     gone: dict[tuple[str, str], list[str]] = {}
     for change in flush.rows("runs"):
-        run_id = change.value("run_uuid") or ""
-        goes, restored = _run_goes(change), _run_returns(change)
+        run_id = run_id_of(change)
+        deleted, restored = goes(change), returns(change)
         renamed = change.operation == "update" and "name" in change.after
-        run = facts.run(run_id) if goes or restored or renamed else None
+        run = facts.run(run_id) if deleted or restored or renamed else None
         if run is None:
             continue
         use_case = use_case_of(facts.standard, run.experiment) or ""
-        if run.released_as and (goes or renamed):
+        if run.released_as and (deleted or renamed):
             yield _objection(
                 use_case,
                 f"run {run_id}",
@@ -172,7 +175,7 @@ def _runs(flush: Flush, facts: GuardFacts) -> Iterator[Said]:
                     fix="keep it: a later reader must be able to see what was released and why",
                 ),
             )
-        elif (goes or restored) and not flush.experiments_deleted:
+        elif (deleted or restored) and not flush.experiments_deleted:
             operation = "restore run" if restored else "delete run"
             gone.setdefault((use_case, operation), []).append(run_id)
     for (use_case, operation), ids in gone.items():
@@ -182,8 +185,7 @@ def _runs(flush: Flush, facts: GuardFacts) -> Iterator[Said]:
 
 def _logged_models(flush: Flush, facts: GuardFacts) -> Iterator[Said]:
     for change in flush.rows("logged_models"):
-        goes = change.operation == "delete" or change.after.get("lifecycle_stage") == "deleted"
-        if not goes or experiment_id(change) in flush.experiments_removed:
+        if not goes(change) or experiment_id(change) in flush.experiments_removed:
             continue
         model_id = change.value("model_id") or ""
         run = facts.run_of_model(model_id)
@@ -204,21 +206,11 @@ def _logged_models(flush: Flush, facts: GuardFacts) -> Iterator[Said]:
             )
 
 
-def _run_goes(change: Change) -> bool:
-    return change.operation == "delete" or change.after.get("lifecycle_stage") == "deleted"
-
-
-def _run_returns(change: Change) -> bool:
-    return change.operation == "update" and change.after.get("lifecycle_stage") == "active"
-
-
 def _aliases(flush: Flush, name: str, number: int | None) -> list[Json]:
     return [
         change.value("alias")
-        for change in flush.rows("registered_model_aliases")
-        if change.operation == "delete"
-        and model_name(change) == name
-        and number in {None, version_number(change)}
+        for change in flush.rows("registered_model_aliases", operation="delete")
+        if model_name(change) == name and number in {None, version_number(change)}
     ]
 
 

@@ -1,6 +1,6 @@
 """What a frozen run shows, as one digest per part.
 
-A proposal freezes a run. The audit log's entry ``freeze`` keeps these digests in its detail, under ``evidence``; the
+A run is frozen when it is proposed or taken over. The audit log's entry ``freeze`` keeps these digests in its detail, under ``evidence``; the
 tripwire computes them again and names the part that is another one now.
 """
 
@@ -17,7 +17,7 @@ from signoff.release.model import Reason
 Part = Literal["params", "metrics", "metric history", "datasets", "models", "artifacts", "tags"]
 PARTS: tuple[Part, ...] = get_args(Part)
 FREEZE_ACTION = "freeze"
-"""Action of the entry that a proposal of a run brings on a guarded server; its subject is the version."""
+"""Action of the entry that freezing a run brings on a guarded server; its subject is the version."""
 EVIDENCE_DETAIL = "evidence"
 """Field of that entry's detail with what `evidence_digests` gives."""
 FROZEN_MARK = "signoff:frozen"

@@ -6,8 +6,6 @@ from signoff.release.guard.model import Objection, Ruling
 from signoff.standard.guard import GuardRule
 from signoff.text import printable
 
-_REFUSED = "signoff refused"
-_WARNED = "signoff warns of"
 _SHOWN = 12
 """Reasons that a text names before it only counts the rest."""
 _STAYS: Mapping[GuardRule, str] = {
@@ -32,14 +30,7 @@ def refusal_text(ruling: Ruling, link: str) -> str:
         ruling: a ruling that refuses.
         link: address to read more at; "" for none.
     """
-    return "\n".join([*_blocks(ruling.refused, _REFUSED), *([f"More: {link}"] if link else [])])
-
-
-def warning_text(ruling: Ruling, link: str) -> str:
-    """The same for what a rule objects to and lets happen; "" for nothing."""
-    if not ruling.warned:
-        return ""
-    return "\n".join([*_blocks(ruling.warned, _WARNED), *([f"More: {link}"] if link else [])])
+    return "\n".join([*_blocks(ruling.refused), *([f"More: {link}"] if link else [])])
 
 
 def warning_line(objection: Objection) -> str:
@@ -49,22 +40,20 @@ def warning_line(objection: Objection) -> str:
     return printable(f"{objection.rule}: {objection.subject}: ({reason.code}) {reason.message}.{fix}")
 
 
-def _stays(objection: Objection, lead: str) -> str:
-    if lead != _REFUSED:
-        return ""
+def _stays(objection: Objection) -> str:
     if objection.reason.code in _NOT_LOOKED_AT:
         return "; nothing was changed."
     return f" {_STAYS[objection.rule]}."
 
 
-def _blocks(objections: Sequence[Objection], lead: str) -> Iterator[str]:
+def _blocks(objections: Sequence[Objection]) -> Iterator[str]:
     shown = objections[:_SHOWN]
     heading = None
     for objection in shown:
         now = (objection.rule, objection.subject)
         if now != heading:
             heading = now
-            yield printable(f"{lead} {objection.rule}: {objection.subject}{_stays(objection, lead)}")
+            yield printable(f"signoff refused {objection.rule}: {objection.subject}{_stays(objection)}")
         reason = objection.reason
         yield printable(f"({reason.code}) {reason.message}.")
         if reason.fix:

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from signoff.record.digest import Json
 from signoff.record.from_mlflow import IS_PROMPT_TAG
-from signoff.release.guard.model import Asker, Change, Objection, Record, VersionFacts
+from signoff.release.guard.model import Asker, Change, Objection, Operation, Record, VersionFacts
 from signoff.release.guard.ports import GuardFacts
 from signoff.release.model import Reason
 from signoff.standard.guard import GuardRule
@@ -16,6 +16,8 @@ DELETED_STAGE = "Deleted_Internal"
 """Stage by which MLflow marks a deleted version; the row stays, its source and run are blanked."""
 SHOWN = 20
 """How many ids an entry or a message names before it only counts the rest."""
+_FEW = 5
+"""How many names a message gives."""
 _LONGEST = 1_000
 """Characters of a value that an entry keeps."""
 
@@ -70,9 +72,14 @@ class Flush:
         """The flush of these changes."""
         return cls(tuple(sorted(changes, key=_place)))
 
-    def rows(self, *tables: str) -> tuple[Change, ...]:
-        """The changes of these tables, table by table."""
-        return tuple(change for table in tables for change in self._by_table.get(table, ()))
+    def rows(self, *tables: str, operation: Operation | None = None) -> tuple[Change, ...]:
+        """The changes of these tables, table by table: all of them, or those of one operation."""
+        return tuple(
+            change
+            for table in tables
+            for change in self._by_table.get(table, ())
+            if operation in (None, change.operation)
+        )
 
     @cached_property
     def _by_table(self) -> Mapping[str, Sequence[Change]]:
@@ -84,33 +91,29 @@ class Flush:
     @cached_property
     def models_created(self) -> frozenset[str]:
         """Names of registered models that are new."""
-        return frozenset(
-            model_name(change) for change in self.rows("registered_models") if change.operation == "insert"
-        )
+        return frozenset(map(model_name, self.rows("registered_models", operation="insert")))
 
     @cached_property
     def prompts_created(self) -> frozenset[str]:
         """Those of them that are made as prompts."""
         return self.models_created & frozenset(
             model_name(tag)
-            for tag in self.rows("registered_model_tags")
-            if tag.operation == "insert" and tag.value("key") == IS_PROMPT_TAG
+            for tag in self.rows("registered_model_tags", operation="insert")
+            if tag.value("key") == IS_PROMPT_TAG
         )
 
     @cached_property
     def models_deleted(self) -> frozenset[str]:
         """Names of registered models that go."""
-        return frozenset(
-            model_name(change) for change in self.rows("registered_models") if change.operation == "delete"
-        )
+        return frozenset(map(model_name, self.rows("registered_models", operation="delete")))
 
     @cached_property
     def models_renamed(self) -> Mapping[str, str]:
         """New names of registered models by their old ones."""
         return {
             model_name(change): str(change.after["name"])
-            for change in self.rows("registered_models")
-            if change.operation == "update" and "name" in change.after
+            for change in self.rows("registered_models", operation="update")
+            if "name" in change.after
         }
 
     @cached_property
@@ -118,8 +121,7 @@ class Flush:
         """Names and numbers of versions that are new."""
         return frozenset(
             (model_name(change), version_number(change))
-            for change in self.rows("model_versions")
-            if change.operation == "insert"
+            for change in self.rows("model_versions", operation="insert")
         )
 
     @cached_property
@@ -134,32 +136,17 @@ class Flush:
     @cached_property
     def experiments_deleted(self) -> frozenset[str]:
         """Ids of experiments that go, to the bin or for good."""
-        return frozenset(
-            experiment_id(change)
-            for change in self.rows("experiments")
-            if change.operation == "delete" or change.after.get("lifecycle_stage") == "deleted"
-        )
+        return frozenset(experiment_id(change) for change in self.rows("experiments") if goes(change))
 
     @cached_property
     def experiments_removed(self) -> frozenset[str]:
         """Ids of experiments whose rows go."""
-        return frozenset(
-            experiment_id(change) for change in self.rows("experiments") if change.operation == "delete"
-        )
+        return frozenset(map(experiment_id, self.rows("experiments", operation="delete")))
 
     @cached_property
     def runs_removed(self) -> frozenset[str]:
         """Ids of runs whose rows go."""
-        return frozenset(
-            change.value("run_uuid") or "" for change in self.rows("runs") if change.operation == "delete"
-        )
-
-    @cached_property
-    def runs_created(self) -> frozenset[str]:
-        """Ids of runs that are new."""
-        return frozenset(
-            change.value("run_uuid") or "" for change in self.rows("runs") if change.operation == "insert"
-        )
+        return frozenset(map(run_id_of, self.rows("runs", operation="delete")))
 
     def goes_with_model(self, change: Change) -> bool:
         """Whether a row hangs on a registered model that goes or is renamed in the same flush."""
@@ -190,6 +177,21 @@ def version_number(change: Change) -> int | None:
 def experiment_id(change: Change) -> str:
     """The experiment's id; "" for one that has none yet."""
     return change.value("experiment_id") or ""
+
+
+def run_id_of(change: Change) -> str:
+    """The run's id, of a row that has it under this name; "" when the row does not say."""
+    return change.value("run_uuid") or ""
+
+
+def goes(change: Change) -> bool:
+    """Whether an experiment, run or logged model goes, to the bin or for good."""
+    return change.operation == "delete" or change.after.get("lifecycle_stage") == "deleted"
+
+
+def returns(change: Change) -> bool:
+    """Whether an experiment or run comes back from the bin."""
+    return change.operation == "update" and change.after.get("lifecycle_stage") == "active"
 
 
 def deletes_version(change: Change) -> bool:
@@ -243,6 +245,11 @@ def unknown_model(facts: GuardFacts, name: str) -> Reason:
 def kept(values: Mapping[str, str | None]) -> dict[str, Json]:
     """A row's values for an entry, long ones cut."""
     return {name: value if value is None else value[:_LONGEST] for name, value in sorted(values.items())}
+
+
+def first_few(names: Sequence[str]) -> str:
+    """The first names, for a message; further ones are hinted at."""
+    return f"{', '.join(names[:_FEW])}{', …' if len(names) > _FEW else ''}"
 
 
 def some(ids: Sequence[str]) -> dict[str, Json]:

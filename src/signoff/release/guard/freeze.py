@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 from signoff.conformance.boundary import use_case_of
 from signoff.release.guard.evidence import OPEN_COLUMNS, OPEN_TAGS
-from signoff.release.guard.flush import Flush, Said, use_case_of_label
-from signoff.release.guard.model import Asker, Change, Objection, RunFacts
+from signoff.release.guard.flush import Flush, Said, experiment_id, run_id_of, use_case_of_label
+from signoff.release.guard.model import NOT_ENDED, Asker, Change, Objection, RunFacts
 from signoff.release.guard.ports import GuardFacts
 from signoff.release.model import Reason
 
@@ -19,7 +19,6 @@ _FINISHED = "FINISHED"
 _ITSELF = "the run itself"
 _OWN_ROWS = frozenset({"params", "metrics", "latest_metrics", "tags", "runs"})
 """Tables that have the run's id among their own columns, by this name."""
-_NOT_ENDED = frozenset({"RUNNING", "SCHEDULED"})
 
 
 def judge(flush: Flush, _asker: Asker, facts: GuardFacts) -> Iterator[Said]:
@@ -51,7 +50,7 @@ def judge_finished(flush: Flush, _asker: Asker, facts: GuardFacts) -> Iterator[S
     reopened = {
         change.value("run_uuid")
         for change in flush.rows("runs")
-        if change.before.get("status") == _FINISHED and change.after.get("status") in _NOT_ENDED
+        if change.before.get("status") == _FINISHED and change.after.get("status") in NOT_ENDED
     }
     for run, parts in _touched(flush, facts):
         logged = [part for part in parts if part != _ITSELF]
@@ -182,13 +181,13 @@ def _leaves_what_was_judged(change: Change) -> bool:
     if change.operation != "update":
         return change.operation == "insert"
     judged = change.after.keys() - OPEN_COLUMNS
-    ends = change.before.get("status") in _NOT_ENDED and change.after.get("status") in _ENDED
+    ends = change.before.get("status") in NOT_ENDED and change.after.get("status") in _ENDED
     return not judged or (ends and judged <= {"status", "end_time"})
 
 
 def _dataset(change: Change, facts: GuardFacts) -> Iterator[Said]:
     """A data set's row is shared by all runs of an experiment that logged it; MLflow never changes one."""
-    frozen = facts.frozen_in(change.value("experiment_id") or "")
+    frozen = facts.frozen_in(experiment_id(change))
     if not frozen:
         return
     yield Objection(
@@ -205,7 +204,7 @@ def _dataset(change: Change, facts: GuardFacts) -> Iterator[Said]:
 
 def _upload_url(change: Change, facts: GuardFacts) -> Iterator[Said]:
     """A URL that writes past the server is good until it expires, also when the run is frozen in the meantime."""
-    run = facts.run(change.value("run_uuid") or "")
+    run = facts.run(run_id_of(change))
     if run is None or run.frozen_by:
         return
     yield Objection(

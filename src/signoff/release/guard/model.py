@@ -11,6 +11,8 @@ from signoff.release.model import Reason
 from signoff.standard.guard import GuardRule
 
 Operation = Literal["insert", "update", "delete"]
+NOT_ENDED = frozenset({"RUNNING", "SCHEDULED"})
+"""Statuses of a run that goes on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -195,6 +197,7 @@ def governed_entry(
     outcome: Literal["allowed", "refused"] = "allowed",
     reasons: tuple[str, ...] = (),
     detail: Mapping[str, Json] | None = None,
+    statement: str | None = None,
 ) -> Entry:
     """The log's entry of a governed change that a client asked for; the login stands in its detail."""
     return Entry(
@@ -204,7 +207,7 @@ def governed_entry(
         outcome=outcome,
         use_case=use_case,
         subject=subject,
-        statement=None,
+        statement=statement,
         reasons=reasons,
         detail={"login": asker.login, **(detail or {})},
     )

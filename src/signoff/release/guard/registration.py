@@ -21,7 +21,7 @@ from signoff.release.guard.flush import (
     use_case_name,
     version_number,
 )
-from signoff.release.guard.model import Asker, Change, Objection, RunFacts
+from signoff.release.guard.model import NOT_ENDED, Asker, Change, Objection, RunFacts
 from signoff.release.guard.ports import GuardFacts
 from signoff.release.model import Reason
 from signoff.standard.model import UseCaseRules
@@ -30,7 +30,6 @@ QUARANTINED = "quarantined"
 """Code of what is said of a version from a run that goes on, and the status that its tag shows."""
 QUARANTINE = "quarantine"
 """Mode of an entry about what is kept though no use case has judged it."""
-_NOT_ENDED = frozenset({"RUNNING", "SCHEDULED"})
 _VERSION_URI = re.compile(r"models:/+([^/@]+)/(\d+)\Z")
 _DOTS = re.compile(r"(^|[/\\])\.\.?([/\\]|$)|%(2e|2f|5c|25)", re.IGNORECASE)
 """Parts of a path that climb, written out or escaped."""
@@ -40,9 +39,8 @@ _BYTES = ("source", "storage_location", "run_id")
 
 def judge(flush: Flush, asker: Asker, facts: GuardFacts) -> Iterator[Said]:
     """What is said to new registered models and versions, and to whatever would make one by another way."""
-    for change in flush.rows("registered_models"):
-        if change.operation == "insert":
-            yield from _new_model(flush, model_name(change), asker, facts)
+    for change in flush.rows("registered_models", operation="insert"):
+        yield from _new_model(flush, model_name(change), asker, facts)
     for old, new in flush.models_renamed.items():
         yield from _new_name(flush, old, new, facts)
     for change in flush.rows("model_versions"):
@@ -112,7 +110,7 @@ def _new_version(flush: Flush, change: Change, asker: Asker, facts: GuardFacts) 
     use_case = "" if rules is None else rules.name
     run_id, source = change.after.get("run_id"), change.after.get("source") or ""
     run = None if not run_id else facts.run(run_id)
-    waits = run is not None and run.status in _NOT_ENDED and facts.rules.from_running == "quarantine"
+    waits = run is not None and run.status in NOT_ENDED and facts.rules.from_running == "quarantine"
     if rules is None and not waits:
         yield _objection("", subject, unknown_model(facts, name))
         return
@@ -128,7 +126,7 @@ def _new_version(flush: Flush, change: Change, asker: Asker, facts: GuardFacts) 
         yield Caution(objection=_objection("", subject, unknown_model(facts, name)), mode=QUARANTINE)
     elif waits:
         yield Caution(objection=_objection(use_case, subject, _quarantined(run)), mode=QUARANTINE)
-    elif run.status in _NOT_ENDED:
+    elif run.status in NOT_ENDED:
         yield _objection(use_case, subject, _running(run))
         return
     elif reasons := _outside(rules, run, facts) or facts.registration(name, run.run_id, model):
@@ -252,7 +250,7 @@ def _model_at(place: str, run: RunFacts, facts: GuardFacts) -> str | None:
         return None
     home, place = home.rstrip("/"), place.rstrip("/")
     if _below(place, home):
-        return None if place == home or _below(place, f"{home}/{OPEN_FOLDER.rstrip('/')}") else place
+        return None if place == home or _below(place, f"{home}/{OPEN_FOLDER}") else place
     models = posixpath.join(posixpath.dirname(posixpath.dirname(home)), "models")
     model_id, _, folder = place.removeprefix(f"{models}/").partition("/")
     if not _below(place, models) or folder != "artifacts" or not _logged_by(model_id, run, facts):

@@ -5,7 +5,15 @@ from collections.abc import Iterator
 from signoff.conformance.boundary import use_case_of
 from signoff.record import capture
 from signoff.record.from_mlflow import IS_PROMPT_TAG, PROMPT_TAG
-from signoff.release.guard.flush import Flush, Said, model_name, use_case_name, version_number
+from signoff.release.guard.flush import (
+    Flush,
+    Said,
+    experiment_id,
+    model_name,
+    run_id_of,
+    use_case_name,
+    version_number,
+)
 from signoff.release.guard.model import Asker, Change, Objection
 from signoff.release.guard.ports import GuardFacts
 from signoff.release.model import Reason
@@ -74,8 +82,8 @@ def _goes_along(flush: Flush, change: Change) -> bool:
     if change.operation != "delete":
         return False
     if change.table == "tags":
-        return (change.value("run_uuid") or "") in flush.runs_removed
-    return (change.value("experiment_id") or "") in flush.experiments_removed
+        return run_id_of(change) in flush.runs_removed
+    return experiment_id(change) in flush.experiments_removed
 
 
 _OTHERS = {
@@ -99,14 +107,14 @@ def _of(change: Change, facts: GuardFacts) -> tuple[str, str]:
         subject = f"registered model {name}" if number is None else f"{name}/{number}"
         return use_case_name(facts.standard, name), subject
     if change.table == "experiment_tags":
-        identifier = change.value("experiment_id") or ""
+        identifier = experiment_id(change)
         name = facts.experiment_name(identifier) or identifier
         return use_case_of(facts.standard, name) or "", f"experiment {name}"
     if change.table in _OTHERS:
         what, column = _OTHERS[change.table]
         return "", f"{what} {change.value(column)}"
     if change.table == "tags":
-        run_id = change.value("run_uuid") or ""
+        run_id = run_id_of(change)
         run, subject = facts.run(run_id), f"run {run_id}"
     else:
         model_id = change.value("model_id") or ""
