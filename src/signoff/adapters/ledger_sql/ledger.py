@@ -339,15 +339,17 @@ class _SqlLedgerWriter:
 
 
 def _grown(session: Session, since: int) -> LogGrowth:
-    head = _read_head(session)[0]
-    if head.size == since:
-        return LogGrowth(head=head, rows=(), statements={})
-    rows = tuple(
-        (index, _bytes(entry))
-        for index, entry in session.rows(
-            "SELECT idx, entry FROM signoff_log WHERE idx >= ? AND idx < ? ORDER BY idx", (since, head.size)
-        )
+    # One question, because every decision asks it: the head's row stands beside each entry, or alone.
+    found = session.rows(
+        "SELECT h.size, h.root, l.idx, l.entry FROM signoff_head h"
+        " LEFT JOIN signoff_log l ON l.idx >= ? AND l.idx < h.size WHERE h.id = 1 ORDER BY l.idx",
+        (since,),
     )
+    if not found:
+        raise _no_head(session)
+    size, root = found[0][:2]
+    head = LogHead(size=size, root=Digest.parse(str(root)))
+    rows = tuple((index, _bytes(entry)) for _, _, index, entry in found if index is not None)
     entries = (read_entry(entry) for _, entry in rows)
     named = list(dict.fromkeys(e.statement for e in entries if e.statement is not None))
     statements: dict[str, str] = {}
@@ -388,9 +390,13 @@ def _locked_head(session: Session) -> tuple[LogHead, bytes]:
 def _read_head(session: Session, lock: str = "") -> tuple[LogHead, bytes]:
     found = session.rows(f"SELECT size, root, frontier FROM signoff_head WHERE id = 1{lock}")  # noqa: S608 - constant
     if not found:
-        raise EvidenceError("the head of the audit log is gone", where=session.shown)
+        raise _no_head(session)
     size, root, frontier = found[0]
     return LogHead(size=size, root=Digest.parse(str(root))), _bytes(frontier)
+
+
+def _no_head(session: Session) -> EvidenceError:
+    return EvidenceError("the head of the audit log is gone", where=session.shown)
 
 
 def _read_envelope(name: str, kind: str, text: str) -> Envelope:
