@@ -13,7 +13,7 @@ from team import Team, alias, edit_standard, inside, log_run, logged, registry, 
 from signoff.apps.server import button
 from signoff.apps.server.actor import asking
 
-READERS = ("model_digest", "version_subject", "evaluation_data")
+READERS = ("model_digest", "version_subject", "data_digest")
 """What `button` reads files with."""
 
 
@@ -53,7 +53,7 @@ def test_a_model_is_hashed_while_everybody_may_write(fresh: Team, read: list[str
             registry(fresh).create_registered_model("tumours")
         read.clear()
         register(fresh, fresh.good)
-    assert sorted(read) == ["evaluation_data", "model_digest"]
+    assert sorted(read) == ["data_digest", "model_digest"]
 
 
 def test_what_was_never_judged_is_not_hashed(fresh: Team, read: list[str]) -> None:
