@@ -162,14 +162,14 @@ def _moves(place: Guarded, before: int) -> int:
 def _workers(pid: int) -> list[int]:
     """Processes that answer: those that uvicorn's own process started, which is what MLflow's command started."""
     (supervisor,) = _children(pid)
-    workers = [
-        child
-        for child in _children(supervisor)
-        if b"spawn_main"
-        in (Path("/proc") / str(child) / "cmdline").read_bytes()  # and not multiprocessing's tracker
-    ]
+    workers = [child for child in _children(supervisor) if _is_worker(child)]
     assert workers, f"process {supervisor} has no workers"
     return workers
+
+
+def _is_worker(pid: int) -> bool:
+    """Whether it serves; multiprocessing's tracker of resources stands beside the workers."""
+    return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def _children(pid: int) -> list[int]:

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 from urllib.parse import unquote, urlsplit
 
-from signoff.release.guard.evidence import FROZEN_MARK
+from signoff.release.guard.evidence import FROZEN_MARK, OPEN_FOLDER
 from signoff.release.guard.model import Asker, Change
 from signoff.release.guard.ports import Guard
 
 if TYPE_CHECKING:
     import sqlalchemy
 
-OPEN_FOLDER = "signoff"
+_REPORTS = OPEN_FOLDER.rstrip("/")
 """Folder below a run's artifacts in which Signoff keeps its reports; of a frozen run too it takes in new ones."""
 
 
@@ -98,7 +98,7 @@ class Owner:
 
     def reports(self, place: str) -> bool:
         """Whether the place is in the folder of a run in which Signoff keeps its reports."""
-        return self.model_id is None and _is_below(place, posixpath.join(self.place, OPEN_FOLDER))
+        return self.model_id is None and _is_below(place, posixpath.join(self.place, _REPORTS))
 
 
 class Places:

@@ -193,11 +193,7 @@ def _owners_of_parts(found: Sorted, rows: Sequence[Row], lookup: SessionLookup) 
         made = {
             row.value("model_id"): row.value("source_run_id") for row in rows if row.table == "logged_models"
         }
-        known = (
-            lookup.runs_of_models(found.of_models.keys() - made.keys())
-            if found.of_models.keys() - made.keys()
-            else {}
-        )
+        known = lookup.runs_of_models(found.of_models.keys() - made.keys())
         for model_id, parts in found.of_models.items():
             run_id = made.get(model_id) or known.get(model_id)
             if run_id is not None:

@@ -1,7 +1,7 @@
 """What a frozen run shows, as one digest per part.
 
-A run is frozen when it is proposed or taken over. The audit log's entry ``freeze`` keeps these digests in its detail, under ``evidence``; the
-tripwire computes them again and names the part that is another one now.
+A run is frozen when it is proposed or taken over. The audit log's entry ``freeze`` keeps these digests in its detail,
+under ``evidence``; the tripwire computes them again and names the part that is another one now.
 """
 
 from collections.abc import Iterable, Mapping
